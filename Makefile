@@ -1,0 +1,50 @@
+# Every target sets itself up: it needs Python 3.11 or newer, make and a package index, nothing else.
+# The first of these that runs and is new enough (a version manager's shim may stand on PATH and not run).
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14 python; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-servers lint format bench docs clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## make the virtual environment and install sophia into it
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "sophia needs Python 3.11 or newer; none was found. Say: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	@touch $@
+
+demo: $(STAMP) ## the whole story on the embedded sandbox, in under a minute, no account needed
+	@$(BIN)/sophia demo
+
+test: $(STAMP) ## the tests; never needs root
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+test-servers: ## install the Debian packages of servers that tests use (needs root)
+	apt-get update -q && apt-get install -y -q --no-install-recommends tmux
+
+lint: $(STAMP) ## ruff, mypy strict
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff rewrite the formatting
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(STAMP) ## ratios against named baselines, in one run
+	@$(BIN)/python bench/run.py
+
+docs: $(STAMP) ## write the generated pages (command reference, check catalogue, README output, pictures)
+	@$(BIN)/python docs/generate.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The specialists: which facts they need, which checks they run, what they propose. They hold read ports only."""

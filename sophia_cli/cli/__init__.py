@@ -1,0 +1,1 @@
+"""The face: a command parses, runs one flow and prints one rendering."""

@@ -1,0 +1,95 @@
+"""Risk: how much a change could hurt, computed from what it touches. Believes nobody's own rating."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sophia_cli.core.changes import Change, Risk
+from sophia_cli.core.dns import ADDRESS_TYPES, APEX, Record, Zone, is_parking_pair, mail_policy
+from sophia_cli.core.history import Ownership
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """A zone before and after a plan. `emptied`: it reads empty although our last snapshot of it had rows."""
+
+    before: Zone
+    after: Zone
+    blocks: tuple[str, ...] = ()
+    emptied: bool = False
+    protected: frozenset[tuple[str, str]] = frozenset()
+    ownership: Ownership = Ownership()
+
+
+def rated(change: Change, zones: Zones | None) -> Change:
+    """The change with its risk and reversibility, and with nothing else touched."""
+    return replace(change, risk=risk_of(change, zones), reversible=True)
+
+
+def risk_of(change: Change, zones: Zones | None) -> Risk:
+    """Critical is what the contract lists; apex, mail, policy records and deletes rank high; the rest by what it replaces."""
+    if critical_rule(change, zones) is not None:
+        return "critical"
+    if change.kind == "config.value":
+        return "low"
+    touched = change.before if change.before is not None else change.after
+    if not isinstance(touched, Record):
+        return "high"
+    if _only_ttl(change):
+        return "medium" if _ranks_high(touched) else "low"
+    if change.action == "delete" and zones is not None and touched in is_parking_pair(zones.before):
+        return "medium"
+    if change.action == "delete" or _ranks_high(touched):
+        return "high"
+    if change.action == "create":
+        return "medium" if touched.name.startswith("*") else "low"
+    return "medium" if change.source == "drift" or _was_written(touched, zones) else "high"
+
+
+def critical_rule(change: Change, zones: Zones | None) -> str | None:
+    """The name of the rule that makes a change critical, or None."""
+    if change.kind == "dns.email_type":
+        return "mail-mode"
+    if change.kind == "dns.nameservers":
+        return "delegation"
+    if not change.reversible:
+        return "irreversible"
+    before = change.before
+    if not isinstance(before, Record) or _only_ttl(change):
+        return None
+    if before.type in ADDRESS_TYPES and before.name == APEX:
+        return "apex-address"
+    if before.type == "NS":
+        return "ns"
+    if mail_policy(before) == "spf":
+        return "spf"
+    if before.type == "MX" and zones is not None and _loses_last_mx(before, zones):
+        return "last-mx"
+    return None
+
+
+def _loses_last_mx(before: Record, zones: Zones) -> bool:
+    """Whether no mail exchanger that was there before stays at that name."""
+    staying = {row.key for row in zones.after.at(before.name, "MX")}
+    return not any(row.key in staying for row in zones.before.at(before.name, "MX") if row.key != before.key)
+
+
+def _only_ttl(change: Change) -> bool:
+    before, after = change.before, change.after
+    return (
+        isinstance(before, Record)
+        and isinstance(after, Record)
+        and (before.key, before.priority) == (after.key, after.priority)
+    )
+
+
+def _ranks_high(record: Record) -> bool:
+    apex_address = record.name == APEX and record.type in ADDRESS_TYPES
+    return apex_address or record.type in ("MX", "MXE", "NS", "CAA") or mail_policy(record) is not None
+
+
+def _was_written(record: Record, zones: Zones | None) -> bool:
+    if zones is None:
+        return False
+    owned = zones.ownership.of(record)
+    return owned is not None and (owned.written or owned.by == "import")

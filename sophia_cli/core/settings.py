@@ -1,0 +1,206 @@
+"""What an environment asks for, typed: the sections of the contract as frozen values. Reads no files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from pydantic import SecretStr
+
+from sophia_cli.core.dns import Record
+
+AUTONOMY = ("observe", "suggest", "autonomous-safe", "autonomous")
+OPTIMIZATION_LEVELS = ("conservative", "balanced", "aggressive")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was written; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRecord:
+    """A record the environment asks for. `record.ttl` is None when neither it nor `dns.ttl` is given.
+
+    `secret` names the fields (`name`, `value`, `ttl`, `priority`) that were computed from secrets.
+    """
+
+    record: Record
+    path: str
+    """The path in the environment, such as `dns.records.api`."""
+    protect: bool = False
+    secret: frozenset[str] = frozenset()
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredZone:
+    """One domain as the environment wants it. None means: keep what the zone has."""
+
+    name: str
+    path: str
+    """Where its settings stand: `dns`, or `dns.domains["example.com"]`."""
+    records: tuple[DesiredRecord, ...] = ()
+    ttl: int | None = None
+    email_type: str | None = None
+    nameservers: tuple[str, ...] = ()
+    """`HOST[:PORT]` of the servers to ask about the zone; empty: the delegation's."""
+    delegation: tuple[str, ...] | None = None
+    """None: keep; `()` is the provider's default servers; else the host names."""
+    purge: bool = False
+    unknown: tuple[str, ...] = ()
+    """Paths whose value is not known; when not empty nothing is planned for the zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Namecheap:
+    """How to reach the provider. `client_ips` maps local_dev, github_actions, pulumi_cloud and fallback to IPv4 addresses."""
+
+    api_user: SecretStr | None = None
+    api_key: SecretStr | None = None
+    username: SecretStr | None = None
+    sandbox: bool = False
+    endpoint: str | None = None
+    client_ips: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Blast-radius limits (contract): counts of records; `max_percent` of the records there before."""
+
+    max_changes: int = 50
+    max_deletes: int = 3
+    max_percent: int = 30
+    per_day: int = 100
+    environments: tuple[str, ...] = ()
+    """Stack or environment names that may be written; empty: all."""
+    protected: tuple[str, ...] = ()
+    """Patterns `NAME TYPE` with `*` for any, such as `A @` or `MX *` (type and name in either order)."""
+    window: str | None = None
+    """Such as `Mon-Fri 09:00-17:00 Europe/Berlin`; None: always."""
+    approvals: tuple[str, ...] = ("terminal",)
+    """How an approval may have been given to count: `terminal`, `unattended` (`limits.approvals`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A language model host (OpenAI-compatible)."""
+
+    base_url: str
+    name: str
+    api_key: SecretStr | None = None
+    timeout_s: int = 60
+    max_cost_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intelligence:
+    """The `ai_infrastructure` section."""
+
+    enabled: bool = True
+    optimization_level: str = "balanced"
+    learning_mode: bool = False
+    auto_scale: bool = False
+    cost_optimization: bool = False
+    autonomy: str = "suggest"
+    limits: Limits = Limits()
+    model: Model | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ssl:
+    """The `ssl` section."""
+
+    provider: str | None = None
+    email: str | None = None
+    domains: tuple[str, ...] = ()
+    directory: str | None = None
+    key_type: str = "ec-p256"
+    profile: str | None = None
+    challenge: str | None = None
+    store: str | None = None
+    deploy_hook: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Monitoring:
+    """The `monitoring` section."""
+
+    dns_health_check: bool = True
+    ping_endpoints: tuple[str, ...] = ()
+    alert_email: SecretStr | None = None
+    webhook: SecretStr | None = None
+    prometheus_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """The `security` section."""
+
+    dns_sec: bool = False
+    api_rate_limiting: bool = True
+    ip_whitelist_enforcement: bool = False
+    secret_rotation_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One entry of `services`: something that can be scaled by one configuration value of a stack."""
+
+    name: str
+    stack: str | None = None
+    config_key: str | None = None
+    min: int | None = None
+    max: int | None = None
+    target: str | None = None
+    metric: str | None = None
+    unit_cost: Decimal | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One entry of `pulumi.stacks`."""
+
+    environment: str
+    name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulumi:
+    """The `pulumi` section."""
+
+    work_dir: str | None = None
+    backend: str | None = None
+    stacks: tuple[Stack, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """An environment, typed. `stack` is the name `${pulumi.stack}` has; `writable` the file that edits go to, if any."""
+
+    environment: str
+    stack: str
+    provider: str = "namecheap"
+    zones: tuple[DesiredZone, ...] = ()
+    namecheap: Namecheap = Namecheap()
+    ssl: Ssl = Ssl()
+    monitoring: Monitoring = Monitoring()
+    security: Security = Security()
+    pulumi: Pulumi = Pulumi()
+    services: tuple[Service, ...] = ()
+    intelligence: Intelligence = Intelligence()
+    writable: str | None = None
+    secrets: tuple[SecretStr, ...] = ()
+    """Every secret text the environment holds: what redaction looks for."""
+
+    def zone(self, name: str) -> DesiredZone | None:
+        """The desired zone of a domain name."""
+        return next((zone for zone in self.zones if zone.name == name), None)

@@ -1,0 +1,1 @@
+"""Pulumi ESC environments: read with positions, evaluated as Pulumi evaluates them, typed for sophia."""

@@ -1,0 +1,1 @@
+"""Use cases, one a file: the only place where steps get an order."""

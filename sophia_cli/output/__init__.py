@@ -1,0 +1,1 @@
+"""Renderers: functions from values to text. They never print."""

@@ -1,0 +1,1 @@
+"""Plain language to typed intents, with no model and no network."""

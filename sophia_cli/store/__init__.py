@@ -1,0 +1,1 @@
+"""State: atomic files, locks, journal, snapshots, approvals and the audit log."""
