@@ -315,3 +315,22 @@ def is_parking_pair(zone: Zone) -> tuple[Record, ...]:
 def with_ttl(record: Record, ttl: int | None) -> Record:
     """The record with another TTL."""
     return replace(record, ttl=ttl)
+
+
+def published(zone: Zone, name: str, kind: str) -> frozenset[tuple[str, int | None]]:
+    """What the zone's servers answer for a name and type: (value, preference) pairs, wildcards applied (RFC 4592 3.3.1)."""
+    rows = zone.at(name)
+    if not rows and not any(row.name.endswith("." + name) for row in zone.records):
+        rows = zone.at(_wildcard(zone, name))
+    return frozenset((row.value, row.priority) for row in rows if row.type == kind)
+
+
+def _wildcard(zone: Zone, name: str) -> str:
+    """The wildcard that would answer for a name that does not exist: `*` below its closest encloser."""
+    labels = name.split(".")[1:]
+    while labels:
+        encloser = ".".join(labels)
+        if any(row.name == encloser or row.name.endswith("." + encloser) for row in zone.records):
+            return "*." + encloser
+        labels = labels[1:]
+    return "*"

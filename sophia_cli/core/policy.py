@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from sophia_cli.core.changes import Change, ConfigValue
-from sophia_cli.core.dns import MAX_ROWS, Record
+from sophia_cli.core.dns import HOST_TYPES, MAX_ROWS, Record
 from sophia_cli.core.history import moment, timestamp
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.risk import Zones, critical_rule
@@ -356,13 +356,15 @@ def _is_protected(change: Change, plan: Plan, policy: Policy) -> bool:
 
 
 def matches(pattern: str, row: Record) -> bool:
-    """Whether a pattern such as `A @` or `MX *` names a record: type and name in either order, `*` for any."""
-    parts = pattern.split()
-    first, second = parts if len(parts) == 2 else (pattern, "*")
-    meets: Callable[[str, str], bool] = lambda kind, name: (  # noqa: E731
-        fnmatchcase(row.type, kind.upper()) and fnmatchcase(row.name, name.lower())
-    )
-    return meets(first, second) or meets(second, first)
+    """Whether a pattern such as `A @` or `MX *` names a record: a type and a name, `*` for any.
+
+    `NAME TYPE` is taken as well where only the second word is a type.
+    """
+    first, _, second = pattern.partition(" ")
+    kind, name = (first, second.strip() or "*")
+    if kind.upper() not in (*HOST_TYPES, "*") and name.upper() in HOST_TYPES:
+        kind, name = name, kind
+    return fnmatchcase(row.type, kind.upper()) and fnmatchcase(row.name, name.lower())
 
 
 def _touches(change: Change, kind: str) -> bool:

@@ -6,31 +6,12 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from sophia_cli.core.changes import Change
+from sophia_cli.core.comparison import Comparison
 from sophia_cli.core.history import AuditEvent, AuditHead, Ownership, Run, Snapshot
-from sophia_cli.core.plan import State
 from sophia_cli.core.policy import Approval
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """A read-back held against a plan. `lost` and `foreign` describe rows that went or came and are not ours."""
-
-    states: tuple[State, ...]
-    lost: tuple[str, ...] = ()
-    foreign: tuple[str, ...] = ()
-
-    @property
-    def is_as_planned(self) -> bool:
-        """Whether every change is there and nothing else went missing; foreign rows are allowed."""
-        return all(state == "after" for state in self.states) and not self.lost
-
-    @property
-    def is_as_before(self) -> bool:
-        """Whether no change is there and nothing else went missing."""
-        return all(state == "before" for state in self.states) and not self.lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +57,14 @@ class TargetPort(ReadPort, Protocol):
         ...
 
 
+class EnvironmentFile(TargetPort, Protocol):
+    """The environment's own file as a target."""
+
+    def source(self, path: str) -> Any:
+        """The unevaluated value at a path of the file as it was last read, or None; references stay references."""
+        ...
+
+
 class Locks(Protocol):
     """Mutual exclusion of writers, over processes that share the state."""
 
@@ -99,8 +88,8 @@ class Journal(Protocol):
         """One run."""
         ...
 
-    async def runs(self) -> tuple[Run, ...]:
-        """All runs, oldest first."""
+    async def runs(self, since: datetime | None = None) -> tuple[Run, ...]:
+        """Closed runs, oldest first; with `since`, only those that started then or later."""
         ...
 
 
