@@ -1,0 +1,142 @@
+"""A zone at Namecheap as a target: whole-set reads shown to be whole, and writes that send every row back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from sophia_cli.core.changes import Change, EmailMode
+from sophia_cli.core.comparison import Comparison, compare_zones, undo_zone
+from sophia_cli.core.dns import MAX_ROWS, Record, Zone
+from sophia_cli.core.errors import IncompleteRead, Refused
+from sophia_cli.core.history import Snapshot
+from sophia_cli.core.plan import applied, zone_target
+from sophia_cli.core.ports import Clock, Evidence
+from sophia_cli.providers.namecheap.client import NamecheapClient
+from sophia_cli.providers.namecheap.values import HostRow
+
+
+class Witness(Protocol):
+    """Somebody outside the provider's API who can be asked what the zone's servers answer."""
+
+    async def verify(
+        self, changes: Sequence[Change], after: Zone, earlier: Sequence[Zone], nameservers: Sequence[str], wait_s: float
+    ) -> Evidence:
+        """Whether the zone's servers show the changes."""
+        ...
+
+
+class NamecheapZone:
+    """One domain's host records. `setHosts` replaces every host (Namecheap API), so each write sends the whole zone."""
+
+    def __init__(self, name: str, client: NamecheapClient, witness: Witness, clock: Clock) -> None:
+        self._name = name
+        self._client = client
+        self._witness = witness
+        self._clock = clock
+        self._nameservers: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """`dns:NAME`."""
+        return zone_target(self._name)
+
+    async def read(self) -> Snapshot:
+        """The zone. Whole only when the row count equals getInfo's HostCount; raises `IncompleteRead` otherwise."""
+        domain = await self._client.registered(self._name)
+        hosts = await self._client.hosts(domain)
+        info = await self._client.info(domain)
+        self._nameservers = tuple(info.nameservers)
+        if info.host_count != len(hosts.rows):
+            raise IncompleteRead(
+                f"{self._name}: getHosts returned {len(hosts.rows)} rows and getInfo counts {info.host_count}",
+                hint="run the command again; if it stays, look at the zone in Namecheap's web console",
+                details={"rows": len(hosts.rows), "host_count": info.host_count},
+            )
+        return Snapshot(
+            target=self.id,
+            taken_at=self._clock.now(),
+            content=hosts.zone(),
+            complete=True,
+            raw=tuple(asdict(row) for row in hosts.rows),
+            blocks=tuple(self._blocks(hosts.rows)),
+        )
+
+    async def write(self, changes: Sequence[Change], fresh: Snapshot) -> None:
+        """Send the zone with the changes made to it, in one setHosts; in two where the provider ignores the first.
+
+        A new preference for the same mail exchanger is ignored by setHosts (recorded), so that row is left out once.
+        """
+        domain = await self._client.registered(self._name)
+        email_type, rows = self._merged(changes, fresh)
+        if len(rows) > MAX_ROWS:
+            raise Refused(f"{self._name}: {len(rows)} rows; the provider allows {MAX_ROWS}")
+        repreferred = {
+            change.after.key
+            for change in changes
+            if isinstance(change.before, Record)
+            and isinstance(change.after, Record)
+            and change.after.type == "MX"
+            and change.before.key == change.after.key
+            and change.before.priority != change.after.priority
+        }
+        if repreferred:
+            without = [row for row in rows if row.record(self._name).key not in repreferred]
+            await self._client.set_hosts(domain, email_type, without)
+        await self._client.set_hosts(domain, email_type, rows)
+
+    def compare(self, changes: Sequence[Change], before: Snapshot, after: Snapshot) -> Comparison:
+        """Hold a read-back against what was planned."""
+        return compare_zones(changes, _zone(before), _zone(after))
+
+    def undo(self, changes: Sequence[Change], before: Snapshot, now: Snapshot) -> tuple[Change, ...]:
+        """The changes that take a write back."""
+        return undo_zone(changes, _zone(before), _zone(now))
+
+    async def verify(
+        self, changes: Sequence[Change], before: Snapshot, earlier: Sequence[Snapshot], wait_s: float
+    ) -> Evidence:
+        """Ask the zone's authoritative servers."""
+        nameservers = self._nameservers
+        if not nameservers:
+            nameservers = tuple((await self._client.info(await self._client.registered(self._name))).nameservers)
+        zones = [_zone(snapshot) for snapshot in earlier]
+        after = applied(_zone(before), changes)
+        return await self._witness.verify(changes, after, zones, nameservers, wait_s)
+
+    # -- rows -----------------------------------------------------------------------------------------------------------
+
+    def _blocks(self, rows: Sequence[HostRow]) -> list[str]:
+        dynamic = sorted(row.name for row in rows if row.is_ddns)
+        if not dynamic:
+            return []
+        return [
+            f"{self._name}: dynamic DNS is on for {', '.join(dynamic)}; any write through the API would turn it off "
+            "(setHosts clears the flag)"
+        ]
+
+    def _merged(self, changes: Sequence[Change], fresh: Snapshot) -> tuple[str, list[HostRow]]:
+        """The mail mode and all rows to send: untouched rows exactly as they were read, ours changed or added."""
+        email_type = _zone(fresh).email_type
+        rows = {row.record(self._name).key: row for row in (_row(raw) for raw in fresh.raw)}
+        added: list[Record] = []
+        for change in changes:
+            if isinstance(change.after, EmailMode):
+                email_type = change.after.email_type
+            if isinstance(change.before, Record):
+                rows.pop(change.before.key, None)
+            if isinstance(change.after, Record):
+                added.append(change.after)
+        rows.update({record.key: HostRow.of(record) for record in added})
+        return email_type, list(rows.values())
+
+
+def _row(raw: Mapping[str, Any]) -> HostRow:
+    return HostRow(**raw)
+
+
+def _zone(snapshot: Snapshot) -> Zone:
+    if not isinstance(snapshot.content, Zone):
+        raise TypeError(f"{snapshot.target} holds no zone")
+    return snapshot.content
