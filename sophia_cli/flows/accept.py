@@ -1,0 +1,85 @@
+"""Accepting proposals: chosen ones join the plan as changes of their own source, and everything is judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sophia_cli.core.changes import Change
+from sophia_cli.core.dns import Record
+from sophia_cli.core.errors import Refused, UsageError
+from sophia_cli.core.findings import Proposal
+from sophia_cli.core.lasting import lasting
+from sophia_cli.core.plan import Kept, Plan
+from sophia_cli.core.ports import EnvironmentFile, Store
+from sophia_cli.core.settings import Settings
+from sophia_cli.flows.plan import Judged, assemble, judged
+
+SAFE = "safe"
+_SAFE_FROM = ("autonomous-safe", "autonomous")
+
+
+def chosen_proposals(proposals: Sequence[Proposal], ids: Sequence[str], settings: Settings) -> tuple[Proposal, ...]:
+    """The proposals that `--accept` names. `safe` takes those a rule made that are reversible and of low risk.
+
+    Raises `UsageError` for an unknown id, `Refused` for `safe` below autonomy `autonomous-safe`.
+    """
+    known = {proposal.id: proposal for proposal in proposals}
+    chosen: dict[str, Proposal] = {}
+    for name in ids:
+        if name == SAFE:
+            if settings.intelligence.autonomy not in _SAFE_FROM:
+                raise Refused(
+                    f"--accept safe wants autonomy autonomous-safe; it is {settings.intelligence.autonomy}",
+                    hint="accept proposals by their ids, or set ai_infrastructure.autonomy",
+                )
+            chosen |= {one.id: one for one in proposals if one.safe and one.source.startswith("rule:")}
+        elif name in known:
+            chosen[name] = known[name]
+        else:
+            listed = ", ".join(known) or "none"
+            raise UsageError(f"--accept {name}: there is no such proposal", hint=f"proposals: {listed}")
+    return tuple(chosen[key] for key in sorted(chosen))
+
+
+async def accepted(
+    found: Judged, changes: Sequence[Change], settings: Settings, file: EnvironmentFile | None, store: Store
+) -> Judged:
+    """The plan with accepted changes and the environment edits that make them last, judged again under its new digest.
+
+    Raises `Refused` when an accepted change touches what the plan itself changes, or when it could not last.
+    """
+    if not changes:
+        return found
+    busy = {(change.target, side.key) for change in found.plan.changes for side in _records(change)}
+    for change in changes:
+        if any((change.target, side.key) in busy for side in _records(change)):
+            raise Refused(
+                f"{change.reason}: the plan itself changes that record", hint="deploy the plan first, then accept"
+            )
+    files = [await file.read()] if file is not None else []
+    edits: list[Change] = []
+    for one in found.seen.values():
+        mine = [change for change in changes if change.target == one.target]
+        edits += lasting(mine, one.desired, settings.environment, (lambda _path: None) if file is None else file.source)
+    if edits and file is None:
+        raise Refused(f"the environment {settings.environment} cannot be written, so an accepted change would not last")
+    plan = assemble(
+        settings,
+        list(found.seen.values()),
+        [*found.plan.changes, *edits, *changes],
+        _still_kept(found.plan, changes),
+        found.plan.created,
+        unchanged=found.plan.unchanged,
+        files=files,
+        proposals=found.plan.proposals,
+    )
+    return await judged(plan, found.policy, list(found.seen.values()), store, found.plan.created)
+
+
+def _records(change: Change) -> list[Record]:
+    return [side for side in (change.before, change.after) if isinstance(side, Record)]
+
+
+def _still_kept(plan: Plan, changes: Sequence[Change]) -> list[Kept]:
+    touched = {(change.target, side.key) for change in changes for side in _records(change)}
+    return [kept for kept in plan.kept if (kept.target, kept.record.key) not in touched]

@@ -1,0 +1,93 @@
+"""Rolling back: the inverse of a run's own changes against what is there now. Later edits of others are kept and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sophia_cli.core.changes import Change, ConfigValue
+from sophia_cli.core.dns import Record
+from sophia_cli.core.errors import UsageError
+from sophia_cli.core.history import Run, Snapshot
+from sophia_cli.core.ports import EnvironmentFile, Journal, TargetPort
+from sophia_cli.core.settings import Settings
+from sophia_cli.flows.apply import Ground
+from sophia_cli.flows.plan import Judged, assemble, judged, observe, policy_of
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """What undoing a run would do, and what it leaves because somebody changed it since."""
+
+    run: Run
+    changes: tuple[Change, ...]
+    kept: tuple[str, ...]
+
+
+async def find_run(journal: Journal, run_id: str | None) -> Run:
+    """The run to undo: the named one, else the last that wrote something. Raises `UsageError` when there is none."""
+    if run_id is not None:
+        run = await journal.get(run_id)
+        if run is None:
+            raise UsageError(f"there is no run {run_id}", hint="sophia audit show lists the runs")
+        return run
+    done = [run for run in await journal.runs() if run.outcome in ("applied", "partial")]
+    if not done:
+        raise UsageError("there is no run to roll back", hint="sophia audit show lists the runs")
+    return done[-1]
+
+
+async def inverse_of(run: Run, targets: Mapping[str, TargetPort]) -> Inverse:
+    """The inverse of what a run did, change by change, where its result still stands."""
+    done = {leg.target for leg in run.legs if leg.phase == "done"}
+    changes: list[Change] = []
+    kept: list[str] = []
+    for target in dict.fromkeys(change.target for change in run.changes):
+        if target not in done:
+            continue
+        if target not in targets:
+            raise UsageError(
+                f"run {run.id} wrote {target}, which is not a target of this environment",
+                hint=f"name the environment it was made with: -e {run.environment}",
+            )
+        now = await targets[target].read()
+        undone, left = _of_target(run, run.of(target), targets[target], now)
+        changes += undone
+        kept += left
+    return Inverse(run, tuple(changes), tuple(kept))
+
+
+def _of_target(run: Run, changes: Sequence[Change], port: TargetPort, now: Snapshot) -> tuple[list[Change], list[str]]:
+    undone, left = [], []
+    states = port.compare(changes, now, now).states
+    for change, state in zip(reversed(changes), reversed(states), strict=True):
+        if state == "after":
+            back = replace(
+                change.inverse(), source="user", reason=f"undoes {change.id} of run {run.id}", hidden=frozenset()
+            )
+            undone.append(back)
+        elif state == "neither":
+            left.append(f"{_named(change)} was changed since by somebody else and is kept as it is")
+    return undone, left
+
+
+def _named(change: Change) -> str:
+    payload = change.after if change.after is not None else change.before
+    if isinstance(payload, Record):
+        return f"{payload.type} {payload.name}"
+    return payload.path if isinstance(payload, ConfigValue) else change.kind
+
+
+async def plan_rollback(run_id: str | None, settings: Settings, ground: Ground, file: EnvironmentFile | None) -> Judged:
+    """The judged plan that undoes a run, with what it leaves alone in its notes."""
+    run = await find_run(ground.store.journal, run_id)
+    inverse = await inverse_of(run, ground.targets)
+    touched = {change.target for change in inverse.changes}
+    readers = {target: port for target, port in ground.targets.items() if target in touched}
+    seen = await observe(settings, readers, ground.store)
+    files = [await file.read()] if file is not None and file.id in touched else []
+    now = ground.clock.now()
+    plan = assemble(settings, seen, inverse.changes, [], now, files=files)
+    notes = inverse.kept if inverse.changes else (*inverse.kept, f"nothing of run {run.id} is left to undo")
+    plan = replace(plan, notes=tuple(notes))
+    return await judged(plan, await policy_of(settings, ground.store), seen, ground.store, now)
