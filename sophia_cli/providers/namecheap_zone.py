@@ -83,8 +83,9 @@ class NamecheapZone:
         }
         if repreferred:
             without = [row for row in rows if row.record(self._name).key not in repreferred]
-            await self._client.set_hosts(domain, email_type, without)
-        await self._client.set_hosts(domain, email_type, rows)
+            await self._client.set_hosts(domain, email_type, without, allow_empty=not without)
+        # Only changes that were judged one by one can have emptied it: `fresh` was shown to be whole.
+        await self._client.set_hosts(domain, email_type, rows, allow_empty=not rows)
 
     def compare(self, changes: Sequence[Change], before: Snapshot, after: Snapshot) -> Comparison:
         """Hold a read-back against what was planned."""
