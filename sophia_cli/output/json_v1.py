@@ -1,0 +1,49 @@
+"""The JSON envelopes of version 1: public shapes that scripts rely on. They may grow, never change meaning."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sophia_cli.core.errors import SophiaError
+from sophia_cli.core.plan import Plan
+from sophia_cli.core.policy import Verdict
+
+
+def envelope(name: str, data: Any) -> str:
+    """One JSON document: `{"schema": "sophia.NAME/1", "data": ...}`, indented, in the order the shape lists its keys."""
+    return json.dumps({"schema": f"sophia.{name}/1", "data": data}, indent=2, ensure_ascii=False) + "\n"
+
+
+def line(name: str, data: Any) -> str:
+    """The same on one line: for commands that print one document a line."""
+    return json.dumps({"schema": f"sophia.{name}/1", "data": data}, ensure_ascii=False) + "\n"
+
+
+def plan_data(plan: Plan, verdict: Verdict) -> dict[str, Any]:
+    """`sophia.plan/1`."""
+    data = plan.data()
+    summary = data.pop("summary")
+    return {**data, "verdict": verdict.data(), "summary": summary, "notes": list(plan.notes)}
+
+
+def error_data(error: SophiaError) -> dict[str, Any]:
+    """`sophia.error/1`."""
+    return {
+        "code": error.exit_code,
+        "kind": error.kind,
+        "message": error.message,
+        "hint": error.hint,
+        "details": dict(error.details),
+    }
+
+
+def audit_data(events: Sequence[Mapping[str, Any]], count: int, head: str, problems: tuple[str, ...]) -> dict[str, Any]:
+    """`sophia.audit/1`."""
+    return {
+        "events": list(events),
+        "head": {"count": count, "hash": head},
+        "ok": not problems,
+        "problems": list(problems),
+    }
