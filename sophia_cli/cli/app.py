@@ -1,0 +1,149 @@
+"""The command line: every command, and `main`, where any error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+from typer.exceptions import TyperException
+
+from sophia_cli.cli import (
+    analyze,
+    approve,
+    ask,
+    audit,
+    config,
+    demo,
+    deploy,
+    diff,
+    doctor,
+    freeze,
+    heal,
+    import_,
+    plan,
+    record,
+    rollback,
+    sandbox,
+)
+from sophia_cli.core.errors import Interrupted, SophiaError, UsageError
+
+app = typer.Typer(
+    name="sophia",
+    help="An infrastructure copilot for Namecheap domains, Pulumi stacks and Pulumi ESC environments.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+for room in (
+    analyze,
+    plan,
+    deploy,
+    heal,
+    ask,
+    approve,
+    rollback,
+    import_,
+    diff,
+    record,
+    freeze,
+    config,
+    audit,
+    sandbox,
+    demo,
+    doctor,
+):
+    room.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from sophia_cli import __version__
+
+        print(f"sophia {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code is the contract's."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(args=given, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except TyperException as exc:
+        return _usage(exc, given)
+    except SophiaError as exc:
+        return _report(exc, given)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return _report(Interrupted("interrupted; nothing was being written"), given)
+    except BrokenPipeError:
+        # The reader of stdout went away; point it at nothing so that the interpreter's last flush is quiet too.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except typer.Abort:
+        return _report(Interrupted("interrupted"), given)
+    except Exception as exc:  # noqa: BLE001  (the one border where a defect becomes a message)
+        return _defect(exc, given)
+
+
+def _usage(exc: TyperException, given: Sequence[str]) -> int:
+    text = exc.format_message()
+    if type(exc).__name__ == "NoArgsIsHelpError":
+        print(text, file=sys.stderr)
+        return UsageError.exit_code
+    return _report(UsageError(text, hint="sophia --help, or sophia COMMAND --help"), given)
+
+
+def _report(error: SophiaError, given: Sequence[str]) -> int:
+    """Say an error on stderr, in the form the command was asked for, with every known secret taken out."""
+    from sophia_cli.cli.redaction import redacted_error
+
+    error = redacted_error(error)
+    if _wants_json(given):
+        from sophia_cli.output.json_v1 import envelope, error_data
+
+        print(envelope("error", error_data(error)), end="", file=sys.stderr)
+    else:
+        from sophia_cli.output.runs import error_text
+
+        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        print(error_text(error, colour=colour), end="", file=sys.stderr)
+    return error.exit_code
+
+
+def _defect(exc: Exception, given: Sequence[str]) -> int:
+    """A defect of sophia: no traceback for the user, and the means to report it."""
+    if os.environ.get("SOPHIA_TRACEBACK"):
+        raise exc
+    where = exc.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = "" if where is None else f" ({os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno})"
+    error = SophiaError(
+        f"a defect in sophia: {type(exc).__name__}{place}",
+        hint="nothing more was done; set SOPHIA_TRACEBACK=1 to see where, and please report it",
+    )
+    return _report(error, given)
+
+
+def _wants_json(given: Sequence[str]) -> bool:
+    for index, argument in enumerate(given):
+        if argument in ("-ojson", "-o=json", "--output=json"):
+            return True
+        if argument in ("-o", "--output") and given[index + 1 : index + 2] == ["json"]:
+            return True
+    return False

@@ -1,0 +1,96 @@
+"""`sophia audit show|verify`: the hash-chained log."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import only, result
+
+if TYPE_CHECKING:
+    from sophia_cli.core.history import AuditEvent
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The hash-chained log.")
+    app.add_typer(group, name="audit")
+
+    @command(group, "show")
+    def show(
+        common: Common,
+        since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="RFC 3339, inclusive.")] = None,
+        until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="RFC 3339, exclusive.")] = None,
+        by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Whose actor name holds this.")] = None,
+        run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="One run.")] = None,
+    ) -> int:
+        """Show what was done, by whom, when and with which end."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_audit(common, None, shown=True, since=_time(since), until=_time(until), by=by, run=run))
+
+    @command(group, "verify")
+    def verify(
+        common: Common,
+        head: Annotated[
+            str | None, typer.Option("--head", metavar="HASH", help="A head an earlier run printed.")
+        ] = None,
+    ) -> int:
+        """Check the chain: changed, reordered and cut lines show, the tail included. Exit 1 when it does not hold."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_audit(common, head, shown=False))
+
+
+async def _audit(
+    common: Common,
+    head: str | None,
+    *,
+    shown: bool,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    by: str | None = None,
+    run: str | None = None,
+) -> int:
+    from sophia_cli.cli.runtime import local_state, wants_colour
+    from sophia_cli.output.json_v1 import audit_data, envelope
+    from sophia_cli.output.runs import audit_text
+
+    store = local_state(common).store
+    found, problems = await store.audit.verify(head)
+    events = [
+        event
+        for event in await store.audit.events()
+        if (since is None or event.time >= since)
+        and (until is None or event.time < until)
+        and (by is None or by in event.actor)
+        and (run is None or event.run == run)
+        and _of_targets(event, common.target)
+    ]
+    if common.output is Output.json:
+        listed = [event.data() for event in events] if shown else []
+        result(envelope("audit", audit_data(listed, found.count, found.hash, problems)))
+    else:
+        result(audit_text(events if shown else [], found, problems, colour=wants_colour(common)))
+    return 1 if problems and not shown else 0
+
+
+def _of_targets(event: AuditEvent, patterns: list[str] | None) -> bool:
+    if not patterns:
+        return True
+    return event.target is not None and any(fnmatchcase(event.target, pattern) for pattern in patterns)
+
+
+def _time(text: str | None) -> datetime | None:
+    from sophia_cli.core.errors import UsageError
+
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise UsageError(f"{text!r} is not a time", hint="such as 2026-11-22T15:00:00Z") from exc
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

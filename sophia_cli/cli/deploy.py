@@ -1,0 +1,108 @@
+"""`sophia deploy`: apply a plan under approval, verify, roll back when verification fails."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import note, only
+
+if TYPE_CHECKING:
+    from sophia_cli.cli.runtime import Session
+    from sophia_cli.core.changes import Change
+    from sophia_cli.flows.plan import Judged
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "deploy")
+    def deploy(
+        common: Common,
+        plan_file: Annotated[
+            Path | None, typer.Argument(metavar="[PLAN_FILE]", help="A plan made by: sophia plan --out FILE.")
+        ] = None,
+        accept: Annotated[
+            list[str] | None, typer.Option("--accept", metavar="ID|safe", help="Accept a proposal (repeatable).")
+        ] = None,
+    ) -> int:
+        """Apply a plan under approval, verify it, and take it back when verification fails."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_deploy(common, plan_file, tuple(accept or ())))
+
+
+async def _deploy(common: Common, plan_file: Path | None, accept: tuple[str, ...]) -> int:
+    from dataclasses import replace
+
+    from sophia_cli.cli.applying import carry_out, read_document, take_approval
+    from sophia_cli.cli.plan import planned
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.flows.deploy import settle_first, stale_error
+
+    document = None if plan_file is None else read_document(plan_file, "sophia.plan/1")
+    if accept and not common.ai:
+        common = replace(common, ai=True)
+    async with session(common, "deploy") as found:
+        for run in await settle_first(sorted(found.targets), found.ground()):
+            note(common, f"settled run {run.id}, which was interrupted: {run.outcome}")
+        await take_approval(found, common.approval)
+        judged = await planned(found)
+        if document is not None:
+            judged = await with_file(found, judged, document)
+            if judged.plan.digest != document.get("digest"):
+                raise stale_error(str(document.get("digest")), judged.plan)
+        judged = await _accepting(found, judged, accept)
+        return await carry_out(found, judged)
+
+
+async def with_file(found: Session, judged: Judged, document: dict[str, object]) -> Judged:
+    """The rebuilt plan with the proposals that were accepted when the file was made: the only thing read from it."""
+    from sophia_cli.core.changes import Change
+    from sophia_cli.core.errors import UsageError
+    from sophia_cli.flows.accept import accepted
+
+    try:
+        listed = [Change.from_data(data) for data in document.get("changes", ())]  # type: ignore[attr-defined]
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise UsageError(f"the plan file is not a plan: {exc!r}", hint="sophia plan --out FILE makes one") from exc
+    foreign = [
+        change for change in listed if change.source.startswith(("rule:", "model:")) and change.kind != "config.value"
+    ]
+    return await accepted(judged, foreign, found.settings, found.file, found.store)
+
+
+async def _accepting(found: Session, judged: Judged, accept: tuple[str, ...]) -> Judged:
+    """The plan with the proposals that were accepted by option or, on a terminal, one by one."""
+    from sophia_cli.flows.accept import accepted, chosen_proposals
+
+    proposals = judged.plan.proposals
+    if accept:
+        chosen = chosen_proposals(proposals, accept, found.settings)
+    else:
+        chosen = tuple(
+            proposal for proposal in proposals if _agreed(found, proposal.id, proposal.changes, proposal.reason)
+        )
+    changes = [change for proposal in chosen for change in proposal.changes]
+    return await accepted(judged, changes, found.settings, found.file, found.store)
+
+
+def _agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) -> bool:
+    """Whether a person at the terminal accepts one proposal; `--yes` accepts none."""
+    import sys
+
+    from sophia_cli.cli.asking import choice
+    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.output.foreign import escaped
+    from sophia_cli.output.plan import change_lines
+    from sophia_cli.output.style import Palette
+
+    if found.common.yes or not may_ask(found.common):
+        return False
+    palette = Palette(not found.common.no_color)
+    lines = [f"{name}: {escaped(reason)}", *(line for change in changes for line in change_lines(change, palette))]
+    print("\n".join(lines), file=sys.stderr)
+    return choice("Accept this proposal?", {"no": "leave it", "yes": "add it to the plan"}) == "yes"

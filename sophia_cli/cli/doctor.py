@@ -1,0 +1,134 @@
+"""`sophia doctor`: what is set up, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import only, result
+
+if TYPE_CHECKING:
+    from sophia_cli.core.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "doctor")
+    def doctor(common: Common) -> int:
+        """Show what is set up, what is missing, and the command that mends it. Exit 1 when something is."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_doctor(common))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing looked at: fine, missing, or not needed (`ok` None)."""
+
+    name: str
+    ok: bool | None
+    message: str
+    mend: str = ""
+
+    def data(self) -> dict[str, Any]:
+        """The public shape (`sophia.doctor/1`)."""
+        return {"name": self.name, "ok": self.ok, "message": self.message, "mend": self.mend}
+
+
+async def _doctor(common: Common) -> int:
+    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.output.foreign import escaped
+    from sophia_cli.output.json_v1 import envelope
+    from sophia_cli.output.style import Palette
+
+    checks = await _checks(common)
+    if common.output is Output.json:
+        result(envelope("doctor", {"checks": [check.data() for check in checks]}))
+    else:
+        palette = Palette(wants_colour(common))
+        words = {True: ("green", "ok"), False: ("red", "missing"), None: ("dim", "not used")}
+        lines = []
+        for check in checks:
+            style, word = words[check.ok]
+            lines.append(f"{palette.padded(style, word, 9)} {check.name}: {escaped(check.message)}")
+            if check.mend and check.ok is not True:
+                lines.append(f"{'':9} {palette.paint('cyan', escaped(check.mend))}")
+        result("\n".join(lines) + "\n")
+    return 1 if any(check.ok is False for check in checks) else 0
+
+
+async def _checks(common: Common) -> list[Check]:
+    from sophia_cli.cli.redaction import redacted
+    from sophia_cli.cli.runtime import load_settings
+    from sophia_cli.core.errors import SophiaError
+
+    try:
+        environment, settings = load_settings(common)
+    except SophiaError as exc:
+        mend = exc.hint or "sophia config check"
+        return [Check("environment", False, redacted(exc.message), mend), await _state(common), _pulumi(None)]
+    found = [Check("environment", True, f"{settings.environment} ({environment.file}), {len(settings.zones)} zones")]
+    found += [await _state(common), *await _account(common, settings), _model(settings), _pulumi(settings)]
+    return found
+
+
+async def _state(common: Common) -> Check:
+    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.core.errors import SophiaError
+
+    try:
+        state = local_state(common)
+        head, problems = await state.store.audit.verify()
+        runs = await state.store.journal.open_runs()
+    except SophiaError as exc:
+        return Check("state", False, exc.message, exc.hint or "")
+    if problems:
+        return Check("state", False, f"{state.root}: {problems[0]}", "sophia audit verify")
+    if runs:
+        return Check("state", False, f"{state.root}: run {runs[0].id} was interrupted", "sophia heal")
+    return Check("state", True, f"{state.root}, {head.count} audit events")
+
+
+async def _account(common: Common, settings: Settings) -> list[Check]:
+    from sophia_cli.cli.redaction import redacted
+    from sophia_cli.cli.runtime import connected, uses_sandbox
+    from sophia_cli.core.errors import SophiaError
+
+    if not settings.zones:
+        return [Check("namecheap", None, "the environment has no dns section", "sophia import DOMAIN")]
+    where = "the embedded sandbox" if uses_sandbox(common, settings) else "Namecheap"
+    try:
+        async with connected(common, "doctor", settings, settings.writable) as found:
+            assert found.client is not None
+            checks = []
+            for zone in settings.zones:
+                name = await found.client.registered(zone.name)
+                info = await found.client.info(name)
+                checks.append(
+                    Check(f"zone {zone.name}", True, f"{where}: {info.host_count} rows, mail mode {info.email_type}")
+                )
+            return checks
+    except SophiaError as exc:
+        return [Check("namecheap", False, redacted(exc.message), redacted(exc.hint or ""))]
+
+
+def _model(settings: Settings) -> Check:
+    model = settings.intelligence.model
+    if model is None:
+        return Check("language model", None, "none is configured; rules and the offline grammar are used")
+    return Check("language model", True, f"{model.name} at {model.base_url}")
+
+
+def _pulumi(settings: Settings | None) -> Check:
+    path = os.environ.get("SOPHIA_PULUMI") or shutil.which("pulumi")
+    wanted = settings is not None and bool(settings.pulumi.stacks)
+    if path is not None:
+        return Check("pulumi", True, path)
+    mend = "install the official CLI: https://www.pulumi.com/docs/install/"
+    return Check("pulumi", False if wanted else None, "the CLI is not on PATH; stacks are left out", mend)

@@ -1,0 +1,88 @@
+"""`sophia heal`: find drift and faults, repair what policy allows, report the rest."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import note, only, result
+from sophia_cli.core.errors import Interrupted, SophiaError
+
+if TYPE_CHECKING:
+    from sophia_cli.cli.runtime import Session
+    from sophia_cli.flows.heal import Healed
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "heal")
+    def heal(
+        common: Common,
+        dry_run: Annotated[bool, typer.Option("--dry-run", help="Find and report; change nothing.")] = False,
+        watch: Annotated[
+            float | None, typer.Option("--watch", metavar="SECONDS", min=1, help="Go on for ever, this often.")
+        ] = None,
+    ) -> int:
+        """Settle what was interrupted, find drift, repair what the autonomy allows, report the rest. Made for cron."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_heal(common, dry_run) if watch is None else _watch(common, dry_run, watch))
+
+
+async def _heal(common: Common, dry_run: bool, *, one_line: bool = False) -> int:
+    from sophia_cli.agents.score import score
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.flows.heal import heal
+
+    async with session(common, "heal") as found:
+        healed = await heal(found.settings, found.ground(), score, dry_run=dry_run)
+        await _report(found, healed, one_line=one_line)
+        return _code(found, healed)
+
+
+def _code(found: Session, healed: Healed) -> int:
+    from sophia_cli.flows.apply import failure_of
+
+    for run in healed.runs:
+        failure = failure_of(run, found.guard) if run.outcome not in ("nothing", "applied") else None
+        if failure is not None:
+            raise failure
+    if found.guard.stop_requested():
+        raise Interrupted("interrupted; what was being written was finished first")
+    return 2 if healed.open else 0
+
+
+async def _report(found: Session, healed: Healed, *, one_line: bool) -> None:
+    from sophia_cli.cli.runtime import wants_colour
+
+    if found.common.output is Output.json:
+        from sophia_cli.output import json_v1
+
+        result((json_v1.line if one_line else json_v1.envelope)("heal", healed.data()))
+        return
+    from sophia_cli.output.heal import text
+    from sophia_cli.output.runs import head_line
+
+    said = text(healed, colour=wants_colour(found.common), verbose=found.common.verbose)
+    if said:
+        result(said)
+    if healed.runs:
+        head, _ = await found.store.audit.verify()
+        note(found.common, head_line(head))
+
+
+async def _watch(common: Common, dry_run: bool, every_s: float) -> int:
+    """Passes for ever; a failing pass is said and the next one is tried."""
+    from sophia_cli.output.runs import error_text
+
+    while True:
+        try:
+            await _heal(common, dry_run, one_line=True)
+        except Interrupted:
+            raise
+        except SophiaError as exc:
+            note(common, error_text(exc).rstrip("\n"))
+        await asyncio.sleep(every_s)

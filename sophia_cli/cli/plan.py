@@ -1,0 +1,87 @@
+"""`sophia plan`: what would change, and whether policy allows it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import note, only, result
+
+if TYPE_CHECKING:
+    from sophia_cli.cli.runtime import Session
+    from sophia_cli.flows.plan import Judged
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "plan")
+    def plan(
+        common: Common,
+        out: Annotated[
+            Path | None, typer.Option("--out", metavar="FILE", help="Write the plan to a file (JSON).")
+        ] = None,
+        detailed_exitcode: Annotated[
+            bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
+        ] = False,
+    ) -> int:
+        """Show what would change, and whether policy allows it. Writes nothing."""
+        only(common, Output.text, Output.json, Output.markdown, Output.html)
+        return asyncio.run(_plan(common, out, detailed_exitcode))
+
+
+async def _plan(common: Common, out: Path | None, detailed_exitcode: bool) -> int:
+    from sophia_cli.cli.applying import save_document
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.output.json_v1 import envelope, plan_data
+
+    async with session(common, "plan") as found:
+        judged = await planned(found)
+        if out is not None:
+            save_document(out, envelope("plan", plan_data(judged.plan, judged.verdict)))
+            note(common, f"plan written to {out}; approve it with: sophia approve {out}")
+        result(rendered(judged, common))
+    return 2 if detailed_exitcode and not judged.plan.is_empty() else 0
+
+
+async def planned(found: Session) -> Judged:
+    """The judged plan of a session, with the specialists' proposals when they are asked for."""
+    from dataclasses import replace
+
+    from sophia_cli.flows.plan import make_plan, parsed_overrides
+
+    overrides = parsed_overrides(found.common.override or ())
+    judged = await make_plan(found.settings, found.targets, found.store, found.clock.now(), overrides)
+    if not wants_proposals(found):
+        return judged
+    from sophia_cli.flows.proposals import proposals_for
+
+    note(found.common, "no language model is used: the proposals are made by rules")
+    made = proposals_for(judged.plan, now=found.clock.now(), settings=found.settings)
+    return replace(judged, plan=replace(judged.plan, proposals=made))
+
+
+def wants_proposals(found: Session) -> bool:
+    """Whether `--ai-enhanced` is on and the environment does not switch the specialists off."""
+    return bool(found.common.ai) and found.settings.intelligence.enabled
+
+
+def rendered(judged: Judged, common: Common) -> str:
+    """The plan in the form that was asked for."""
+    from sophia_cli.cli.runtime import wants_colour
+
+    if common.output is Output.json:
+        from sophia_cli.output.json_v1 import envelope, plan_data
+
+        return envelope("plan", plan_data(judged.plan, judged.verdict))
+    from sophia_cli.output import plan as forms
+
+    if common.output is Output.markdown:
+        return forms.markdown(judged.plan, judged.verdict)
+    if common.output is Output.html:
+        return forms.html(judged.plan, judged.verdict)
+    return forms.text(judged.plan, judged.verdict, colour=wants_colour(common), verbose=common.verbose)

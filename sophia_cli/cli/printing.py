@@ -1,0 +1,27 @@
+"""Printing: results to stdout, everything else to stderr. Only the command line prints."""
+
+from __future__ import annotations
+
+import sys
+
+from sophia_cli.cli.options import Common, Output
+from sophia_cli.core.errors import UsageError
+
+
+def result(text: str) -> None:
+    """Write a command's result to stdout."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(common: Common, text: str) -> None:
+    """Say something beside the result, on stderr, unless asked to be quiet."""
+    if not common.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def only(common: Common, *forms: Output) -> None:
+    """Refuse output forms a command does not have."""
+    if common.output not in forms:
+        listed = ", ".join(form.value for form in forms)
+        raise UsageError(f"-o {common.output.value}: this command has {listed}")

@@ -1,0 +1,36 @@
+"""`sophia rollback`: undo what a run changed, keeping what others changed since."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from sophia_cli.cli.options import Common, Output, command
+from sophia_cli.cli.printing import only
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "rollback")
+    def rollback(
+        common: Common,
+        run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run to undo (default: the last).")] = None,
+    ) -> int:
+        """Undo a run's own changes against what is there now; later edits of others are kept and named."""
+        only(common, Output.text, Output.json)
+        return asyncio.run(_rollback(common, run))
+
+
+async def _rollback(common: Common, run_id: str | None) -> int:
+    from sophia_cli.cli.applying import carry_out, take_approval
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.flows.rollback import plan_rollback
+
+    async with session(common, "rollback") as found:
+        await take_approval(found, common.approval)
+        ground = found.ground()
+        judged = await plan_rollback(run_id, found.settings, ground, found.file)
+        return await carry_out(found, judged)

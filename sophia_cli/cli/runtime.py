@@ -1,0 +1,274 @@
+"""The composition root: the only place that wires ports to providers, and only when they are needed."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sophia_cli.cli.clock import SystemClock, new_run_id
+from sophia_cli.cli.options import Common
+from sophia_cli.cli.redaction import learn
+from sophia_cli.cli.signals import SignalGuard
+from sophia_cli.core.errors import InvalidEnvironment, UsageError
+from sophia_cli.core.history import AuditEvent
+from sophia_cli.core.plan import zone_target
+from sophia_cli.core.ports import EnvironmentFile, Store, TargetPort
+from sophia_cli.core.settings import Settings
+from sophia_cli.flows.apply import Ground
+from sophia_cli.flows.events import Stream
+from sophia_cli.flows.plan import chosen
+
+if TYPE_CHECKING:
+    from sophia_cli.esc.environment import Environment
+    from sophia_cli.providers.namecheap.client import NamecheapClient
+    from sophia_cli.sandbox import Sandbox
+
+
+@dataclass
+class Session:
+    """What one command works with: the environment, the state, and the ports to its targets."""
+
+    common: Common
+    command: str
+    clock: SystemClock
+    guard: SignalGuard
+    store: Store
+    state: Path
+    settings: Settings
+    environment: Environment | None = None
+    client: NamecheapClient | None = None
+    targets: dict[str, TargetPort] = field(default_factory=dict)
+    file: EnvironmentFile | None = None
+    sandbox: Sandbox | None = None
+
+    def stream(self) -> Stream:
+        """The stream of events: the audit log first, then the display."""
+        return Stream(actor(), self.clock, (self.store.audit.append, self._display))
+
+    async def _display(self, event: AuditEvent) -> None:
+        if self.common.quiet:
+            return
+        from sophia_cli.output.runs import progress_line
+
+        line = progress_line(event)
+        if line is not None:
+            print(line, file=sys.stderr, flush=True)
+
+    def ground(self) -> Ground:
+        """What the apply flow stands on."""
+        targets: dict[str, TargetPort] = dict(self.targets)
+        if self.file is not None:
+            targets[self.file.id] = self.file
+        client = self.client
+        return Ground(
+            store=self.store,
+            targets=targets,
+            clock=self.clock,
+            stream=self.stream(),
+            guard=self.guard,
+            new_run_id=lambda: new_run_id(self.clock),
+            command=self.command,
+            wait_s=self.common.wait,
+            calls=(lambda: 0) if client is None else (lambda: client.calls),
+        )
+
+
+def actor() -> str:
+    """Who acts, for the audit log: `user@host`, or the CI's actor."""
+    user = os.environ.get("GITHUB_ACTOR")
+    if user is None:
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
+
+
+def environment_path(common: Common) -> Path:
+    """The local environment file a command means. Raises `InvalidEnvironment`."""
+    from sophia_cli.esc.load import find
+
+    return Path(common.env) if common.env is not None else find(Path.cwd())
+
+
+def is_cloud_name(env: str | None) -> bool:
+    """Whether `-e` names an environment of Pulumi Cloud (ORG/PROJECT/ENV) rather than a file."""
+    return env is not None and env.count("/") == 2 and not env.startswith((".", "/")) and not Path(env).exists()
+
+
+def load_environment(common: Common, *, opened: bool = True) -> Environment:
+    """The evaluated environment, wrong or right (see `Environment.require`)."""
+    from sophia_cli.esc.evaluate import Context
+    from sophia_cli.esc.load import load
+
+    if is_cloud_name(common.env):
+        raise InvalidEnvironment(
+            f"{common.env}: environments of Pulumi Cloud cannot be opened by this version",
+            hint="name a local file with -e FILE",
+        )
+    context = Context(
+        stack=common.stack or os.environ.get("PULUMI_STACK") or None,
+        project=os.environ.get("PULUMI_PROJECT") or None,
+        organization=os.environ.get("PULUMI_ORGANIZATION") or None,
+    )
+    search = [Path(part) for part in os.environ.get("SOPHIA_ESC_PATH", "").split(os.pathsep) if part]
+    return load(
+        environment_path(common),
+        variables=dict(os.environ),
+        context=context,
+        overrides=tuple(common.set or ()),
+        search_path=search,
+        opened=opened,
+    )
+
+
+def load_settings(common: Common) -> tuple[Environment, Settings]:
+    """The environment and its typed form. Raises `InvalidEnvironment` with every diagnostic."""
+    from sophia_cli.esc.settings import settings
+
+    environment = load_environment(common)
+    return environment, settings(environment)
+
+
+def state_dir(common: Common, environment_file: str | None) -> Path:
+    """Where the state is kept: `--state`, else `.sophia/` beside the environment file, else the user's state directory."""
+    if common.state is not None:
+        if "://" in common.state:
+            raise UsageError(
+                f"--state {common.state.split('://')[0]}://...: only directories are supported by this version",
+                hint="give a directory",
+            )
+        return Path(common.state)
+    if environment_file is not None:
+        return Path(environment_file).absolute().parent / ".sophia"
+    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base) / "sophia"
+
+
+def open_store(root: Path, clock: SystemClock) -> Store:
+    """The state in a directory."""
+    from sophia_cli.store.local import local_store
+
+    return local_store(root, clock)
+
+
+@contextlib.asynccontextmanager
+async def session(common: Common, command: str) -> AsyncIterator[Session]:
+    """A command's session: environment, state, provider client and targets, closed in the end."""
+    environment, settings = load_settings(common)
+    async with connected(common, command, chosen(settings, common.target or ()), environment.file) as found:
+        found.environment = environment
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    common: Common, command: str, settings: Settings, file: Path | str | None
+) -> AsyncIterator[Session]:
+    """A session over settings that are already there."""
+    secrets = {secret.get_secret_value() for secret in settings.secrets}
+    addresses = {
+        row.record.value for zone in settings.zones for row in zone.records if row.record.type in ("A", "AAAA")
+    }
+    learn(secrets, addresses)
+    clock = SystemClock()
+    state = state_dir(common, None if file is None else str(file))
+    found = Session(common, command, clock, SignalGuard(), open_store(state, clock), state, settings)
+    with found.guard.installed():
+        async with contextlib.AsyncExitStack() as stack:
+            await _connect(found, stack)
+            yield found
+
+
+async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
+    """Make the client and one port a target. Nothing is sent yet."""
+    from sophia_cli.providers.namecheap.client import NamecheapClient
+    from sophia_cli.providers.namecheap.credentials import credentials_of, endpoint_of
+    from sophia_cli.providers.namecheap_zone import NamecheapZone
+    from sophia_cli.providers.nameservers import NameServers
+
+    settings = found.settings
+    given: tuple[str, ...] = ()
+    if settings.zones:
+        if uses_sandbox(found.common, settings):
+            found.sandbox = stack.enter_context(start_sandbox(found.state, settings))
+            settings = _on_sandbox(settings, found.sandbox)
+            given = (found.sandbox.dns,)
+        client = NamecheapClient(credentials_of(settings.namecheap, os.environ), endpoint_of(settings.namecheap))
+        found.client = await stack.enter_async_context(client)
+        for zone in settings.zones:
+            witness = NameServers(given or zone.nameservers, found.clock)
+            found.targets[zone_target(zone.name)] = NamecheapZone(zone.name, client, witness, found.clock)
+    if settings.writable is not None:
+        from sophia_cli.esc.target import EnvironmentFileTarget
+        from sophia_cli.store.directory import replace_text
+
+        found.file = EnvironmentFileTarget(settings.environment, Path(settings.writable), found.clock, replace_text)
+
+
+def uses_sandbox(common: Common, settings: Settings) -> bool:
+    """Whether the provider is the embedded one."""
+    return common.sandbox or settings.provider == "sandbox"
+
+
+def start_sandbox(state: Path, settings: Settings) -> contextlib.AbstractContextManager[Sandbox]:
+    """The embedded Namecheap, whose data lies in the state directory and whose account owns the environment's domains."""
+    from sophia_cli.sandbox import running
+
+    folder = state / "sandbox"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return running(folder / "account.json", domains=[zone.name for zone in settings.zones])
+
+
+def _on_sandbox(settings: Settings, sandbox: Sandbox) -> Settings:
+    from pydantic import SecretStr
+
+    from sophia_cli.core.settings import Namecheap
+
+    provider = Namecheap(
+        api_user=SecretStr(sandbox.api_user),
+        api_key=SecretStr(sandbox.api_key),
+        username=SecretStr(sandbox.username),
+        endpoint=sandbox.endpoint,
+        client_ips={"fallback": "127.0.0.1"},
+    )
+    return replace(settings, namecheap=provider)
+
+
+def wants_colour(common: Common, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether stdout is a terminal that should get colours (NO_COLOR, CLICOLOR_FORCE)."""
+    if common.no_color or environ.get("NO_COLOR"):
+        return False
+    return environ.get("CLICOLOR_FORCE", "0") != "0" or (sys.stdout.isatty() and environ.get("TERM") != "dumb")
+
+
+def may_ask(common: Common) -> bool:
+    """Whether a person can be asked: a terminal on both sides, and no `--no-input`."""
+    return not common.no_input and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalState:
+    """The state alone, for commands that need no provider."""
+
+    root: Path
+    store: Store
+    stream: Stream
+
+
+def local_state(common: Common) -> LocalState:
+    """The state of the environment a command means, without evaluating it; the user's own when there is none."""
+    try:
+        file: str | None = str(environment_path(common))
+    except InvalidEnvironment:
+        file = None
+    clock, root = SystemClock(), state_dir(common, file)
+    store = open_store(root, clock)
+    return LocalState(root, store, Stream(actor(), clock, (store.audit.append,)))

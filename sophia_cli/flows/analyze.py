@@ -1,0 +1,207 @@
+"""Analyze: read each target once, let the specialists look, join what they say. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from ipaddress import ip_address
+from typing import Any
+
+from sophia_cli.agents.orchestrator import SophiaInfrastructureOrchestrator, specialists
+from sophia_cli.agents.score import score, scores
+from sophia_cli.checks.facts import NO_BACKGROUND, Background, Facts, Place
+from sophia_cli.checks.txt import tokens
+from sophia_cli.core.changes import SECRET
+from sophia_cli.core.dns import Record
+from sophia_cli.core.errors import SophiaError
+from sophia_cli.core.findings import SEVERITIES, Finding, NotTested, Proposal
+from sophia_cli.core.ports import ReadPort
+from sophia_cli.core.settings import Settings
+
+_SHORTEST_SECRET = 4  # characters; shorter texts would tear holes into every word
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What the specialists saw. `places` says where the records of each finding are written, finding by finding.
+
+    `proposals` hold the real changes. `masks` are texts that reports must not repeat: `data()` replaces them.
+    """
+
+    targets: tuple[str, ...]
+    score: int
+    findings: tuple[Finding, ...]
+    not_tested: tuple[NotTested, ...]
+    scores: Mapping[str, int] = field(default_factory=dict)
+    places: tuple[tuple[Place, ...], ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    runs: tuple[Any, ...] = ()
+    masks: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """How many findings of each severity, worst first."""
+        counts = Counter(finding.severity for finding in self.findings)
+        return {severity: counts[severity] for severity in reversed(SEVERITIES)}
+
+    def worst(self) -> str | None:
+        """The worst severity found, for `--fail-on`; None without findings."""
+        return max((finding.severity for finding in self.findings), key=SEVERITIES.index, default=None)
+
+    def data(self) -> dict[str, Any]:
+        """The public shape (contract, `sophia.analysis/1`); `scores` and each finding's `places` are additions to it."""
+        findings = [
+            {**finding.data(), "places": [place.data() for place in places]}
+            for finding, places in zip(self.findings, self.places, strict=True)
+        ]
+        return {
+            "targets": list(self.targets),
+            "score": self.score,
+            "scores": dict(self.scores),
+            "findings": [redacted(finding, self.masks) for finding in findings],
+            "not_tested": [redacted(entry.data(), self.masks) for entry in self.not_tested],
+            "runs": [run.public() if hasattr(run, "public") else run for run in self.runs],
+            "summary": self.summary,
+        }
+
+
+async def analyze(
+    readers: Sequence[ReadPort],
+    *,
+    now: datetime,
+    settings: Settings | None = None,
+    backgrounds: Mapping[str, Background] | None = None,
+    agents: Sequence[str] | None = None,
+) -> Analysis:
+    """Every target's findings, worst first, and the score.
+
+    `backgrounds` is what is known beside the zone, by target id; `agents` names the specialists (all: None).
+    A target that cannot be read raises when no other can be; else it is *not tested*, with the reason.
+    """
+    specialists(agents)  # an unknown name is said before anything is read
+    facts, unread = await _observed(readers, now, settings, backgrounds or {})
+    return examined(facts, agents=agents, not_tested=unread)
+
+
+async def _observed(
+    readers: Sequence[ReadPort], now: datetime, settings: Settings | None, backgrounds: Mapping[str, Background]
+) -> tuple[list[Facts], list[NotTested]]:
+    agent = SophiaInfrastructureOrchestrator()
+    tasks = [
+        agent.observe(reader, now=now, settings=settings, background=backgrounds.get(reader.id, NO_BACKGROUND))
+        for reader in readers
+    ]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    facts: list[Facts] = []
+    unread: list[NotTested] = []
+    first: SophiaError | None = None
+    for reader, result in zip(readers, results, strict=True):
+        if isinstance(result, SophiaError):
+            first = first or result
+            unread.append(NotTested(reader.id, f"could not be read: {result.message}"))
+        elif isinstance(result, BaseException):
+            raise result
+        else:
+            facts.append(result)
+    if first is not None and not facts:
+        raise first
+    return facts, unread
+
+
+def examined(
+    facts: Sequence[Facts], *, agents: Sequence[str] | None = None, not_tested: Sequence[NotTested] = ()
+) -> Analysis:
+    """The analysis of facts that are there already; `not_tested` are targets that could not be read."""
+    orchestrator = SophiaInfrastructureOrchestrator()
+    every: list[Finding] = []
+    shown: list[tuple[Finding, tuple[Place, ...]]] = []
+    gaps: list[NotTested] = list(not_tested)
+    proposals: list[Proposal] = []
+    for one in facts:
+        apart = orchestrator.examine_apart(one, agents)
+        joined = orchestrator.joined(apart).findings
+        every += apart.findings
+        shown += [(finding, one.places(_rows(finding, one))) for finding in joined]
+        gaps += [
+            entry if len(facts) == 1 else replace(entry, why=f"{one.target}: {entry.why}") for entry in apart.not_tested
+        ]
+        offered = orchestrator.propose(joined, one)
+        proposals += [replace(proposal, id=f"p{len(proposals) + n}") for n, proposal in enumerate(offered, 1)]
+    shown.sort(key=lambda pair: pair[0].order())
+    targets = tuple(one.target for one in facts)
+    return Analysis(
+        targets=targets,
+        score=score(every),
+        findings=tuple(finding for finding, _ in shown),
+        not_tested=_together(gaps, [one.target for one in facts]),
+        scores=scores(every, targets),
+        places=tuple(places for _, places in shown),
+        proposals=tuple(proposals),
+        masks=frozenset[str]().union(*(masks_of(one) for one in facts)),
+    )
+
+
+def _rows(finding: Finding, facts: Facts) -> tuple[Record, ...]:
+    """The records a finding rests on; those whose value is masked are found by name and type."""
+    rows: list[Record] = []
+    for data in finding.evidence.get("records", ()):
+        row = Record.from_data(data)
+        there = facts.zone.at(row.name, row.type)
+        rows += [row] if row in there else [other for other in there if SECRET in row.value]
+    return tuple(rows)
+
+
+def _together(gaps: Sequence[NotTested], targets: Sequence[str]) -> tuple[NotTested, ...]:
+    """Each reason once: what is the same for every target is said without naming them."""
+    if len(targets) < 2:
+        return tuple(gaps)
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for gap in gaps:
+        target, _, why = gap.why.partition(": ")
+        if target in targets:
+            by_reason.setdefault((gap.id, why), []).append(target)
+        else:
+            by_reason.setdefault((gap.id, gap.why), [])
+    found = []
+    for (id, reason), who in by_reason.items():
+        everywhere = not who or set(who) == set(targets)
+        found.append(NotTested(id, reason if everywhere else f"{', '.join(who)}: {reason}"))
+    return tuple(found)
+
+
+# -- what reports must not repeat ------------------------------------------------------------------------------------
+
+
+def masks_of(facts: Facts) -> frozenset[str]:
+    """Secrets of the environment, and tokens that stand in the zone itself."""
+    known = () if facts.settings is None else facts.settings.secrets
+    texts = {secret.get_secret_value() for secret in known}
+    return frozenset(text for text in texts if len(text) >= _SHORTEST_SECRET) | tokens(facts.zone.records)
+
+
+def redacted(data: Any, masks: frozenset[str]) -> Any:
+    """JSON data with every mask replaced; only the address of an A or AAAA record stays, because serving it publishes it."""
+    if not masks:
+        return data
+    if isinstance(data, str):
+        for mask in sorted(masks, key=len, reverse=True):
+            data = data.replace(mask, SECRET)
+        return data
+    if isinstance(data, Mapping):
+        public = data.get("value") if data.get("type") in ("A", "AAAA") else None
+        hidden = {key: redacted(value, masks) for key, value in data.items()}
+        return {**hidden, "value": public} if isinstance(public, str) and _is_address(public) else hidden
+    if isinstance(data, (list, tuple)):
+        return [redacted(entry, masks) for entry in data]
+    return data
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
