@@ -107,14 +107,11 @@ def _text(found: Session, reply: Reply) -> str:
 
 
 def _world(found: Session, previous: tuple[Any, ...]) -> World:
-    from sophia_cli.flows.analyze import analyze
+    from sophia_cli.cli.analyze import examined
     from sophia_cli.flows.ask import World
 
     async def findings(agents: Any) -> tuple[Finding, ...]:
-        analysis = await analyze(
-            list(found.targets.values()), now=found.clock.now(), settings=found.settings, agents=agents
-        )
-        return analysis.findings
+        return (await examined(found, agents)).findings
 
     async def registrations() -> Any:
         return () if found.client is None else await found.client.domains()

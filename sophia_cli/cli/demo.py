@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -177,7 +176,8 @@ class _Story:
         """Run one of sophia's commands, as typed, and check how it ends."""
         from sophia_cli.cli.app import main
 
-        self._say(f"\n$ {shlex.join(['sophia', *words])}")
+        typed = " ".join(f'"{word}"' if " " in word else word for word in words)
+        self._say(f"\n$ sophia {typed}")
         sys.stdout.flush()
         ended = main([*words, *_ENV])
         sys.stderr.flush()

@@ -77,20 +77,15 @@ async def with_file(found: Session, judged: Judged, document: dict[str, object])
 
 async def _accepting(found: Session, judged: Judged, accept: tuple[str, ...]) -> Judged:
     """The plan with the proposals that were accepted by option or, on a terminal, one by one."""
-    from sophia_cli.flows.accept import accepted, chosen_proposals
+    from sophia_cli.cli.plan import with_accepted
 
-    proposals = judged.plan.proposals
     if accept:
-        chosen = chosen_proposals(proposals, accept, found.settings)
-    else:
-        chosen = tuple(
-            proposal for proposal in proposals if _agreed(found, proposal.id, proposal.changes, proposal.reason)
-        )
-    changes = [change for proposal in chosen for change in proposal.changes]
-    return await accepted(judged, changes, found.settings, found.file, found.store)
+        return await with_accepted(found, judged, accept)
+    ids = [one.id for one in judged.plan.proposals if agreed(found, one.id, one.changes, one.reason)]
+    return await with_accepted(found, judged, ids)
 
 
-def _agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) -> bool:
+def agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) -> bool:
     """Whether a person at the terminal accepts one proposal; `--yes` accepts none."""
     import sys
 

@@ -12,6 +12,8 @@ from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only, result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sophia_cli.cli.runtime import Session
     from sophia_cli.flows.plan import Judged
 
@@ -25,22 +27,29 @@ def register(app: typer.Typer) -> None:
         out: Annotated[
             Path | None, typer.Option("--out", metavar="FILE", help="Write the plan to a file (JSON).")
         ] = None,
+        accept: Annotated[
+            list[str] | None, typer.Option("--accept", metavar="ID|safe", help="Take a proposal into the plan.")
+        ] = None,
         detailed_exitcode: Annotated[
             bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
         ] = False,
     ) -> int:
         """Show what would change, and whether policy allows it. Writes nothing."""
         only(common, Output.text, Output.json, Output.markdown, Output.html)
-        return asyncio.run(_plan(common, out, detailed_exitcode))
+        return asyncio.run(_plan(common, out, tuple(accept or ()), detailed_exitcode))
 
 
-async def _plan(common: Common, out: Path | None, detailed_exitcode: bool) -> int:
+async def _plan(common: Common, out: Path | None, accept: tuple[str, ...], detailed_exitcode: bool) -> int:
+    from dataclasses import replace
+
     from sophia_cli.cli.applying import save_document
     from sophia_cli.cli.runtime import session
     from sophia_cli.output.json_v1 import envelope, plan_data
 
+    if accept:
+        common = replace(common, ai=True)
     async with session(common, "plan") as found:
-        judged = await planned(found)
+        judged = await with_accepted(found, await planned(found), accept)
         if out is not None:
             save_document(out, envelope("plan", plan_data(judged.plan, judged.verdict)))
             note(common, f"plan written to {out}; approve it with: sophia approve {out}")
@@ -58,11 +67,20 @@ async def planned(found: Session) -> Judged:
     judged = await make_plan(found.settings, found.targets, found.store, found.clock.now(), overrides)
     if not wants_proposals(found):
         return judged
-    from sophia_cli.flows.proposals import proposals_for
+    from sophia_cli.flows.proposals import proposals
 
     note(found.common, "no language model is used: the proposals are made by rules")
-    made = proposals_for(judged.plan, now=found.clock.now(), settings=found.settings)
+    made = proposals(found.settings, [seen.zone for seen in judged.seen.values()], found.clock.now(), judged.plan)
     return replace(judged, plan=replace(judged.plan, proposals=made))
+
+
+async def with_accepted(found: Session, judged: Judged, ids: Sequence[str]) -> Judged:
+    """The plan with the proposals that `--accept` names, judged again."""
+    from sophia_cli.flows.accept import accepted, chosen_proposals
+
+    chosen = chosen_proposals(judged.plan.proposals, ids, found.settings)
+    changes = [change for proposal in chosen for change in proposal.changes]
+    return await accepted(judged, changes, found.settings, found.file, found.store)
 
 
 def wants_proposals(found: Session) -> bool:

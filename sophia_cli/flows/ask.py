@@ -18,7 +18,7 @@ from sophia_cli.core.settings import DesiredZone, Settings
 from sophia_cli.flows.apply import Ground
 from sophia_cli.flows.edit import Edit, RemoveRecord, SetRecord, checked, find_zone, plan_changes, plan_edits
 from sophia_cli.flows.plan import Judged, make_plan, observe
-from sophia_cli.flows.proposals import proposals_for
+from sophia_cli.flows.proposals import proposals
 from sophia_cli.flows.rollback import plan_rollback
 from sophia_cli.reasoning import intents as said
 from sophia_cli.reasoning.engine import read
@@ -104,8 +104,7 @@ async def ask(text: str, world: World) -> Reply:
     if isinstance(found, Unclear):
         return Reply(text, "", clarify=(found.question, *(intent.phrase() for intent in found.readings)))
     if isinstance(found, NotAWrite):
-        command = found.heard[0].command() if found.heard else None
-        return Reply(text, "no change is asked for", command=command, answer=found.render())
+        return Reply(text, "No change is asked for.", answer=found.render())
     if isinstance(found, OutOfScope):
         return Reply(text, "", refused=found.render())
     reply = Reply(text, found.render(), found.intents, _command(found.intents))
@@ -141,7 +140,7 @@ async def _surroundings(world: World) -> Surroundings:
 async def _understood(reply: Reply, found: Understood, world: World, now: datetime) -> Reply:
     edits = [intent for intent in found.intents if isinstance(intent, _EDITS)]
     if edits and len(edits) == len(found.intents):
-        return replace(reply, judged=await _edit(edits, world, now))
+        return await _edit(reply, edits, world, now)
     if len(found.intents) > 1:
         return replace(reply, refused="one sentence, one kind of thing: please ask for these one after the other")
     return await _single(reply, found.intents[0], world, now)
@@ -195,41 +194,50 @@ async def _single(reply: Reply, intent: said.Intent, world: World, now: datetime
 # -- plans --------------------------------------------------------------------------------------------------------------
 
 
-async def _edit(intents: Sequence[said.Intent], world: World, now: datetime) -> Judged:
-    """One plan of several record edits, in order."""
+async def _edit(reply: Reply, intents: Sequence[said.Intent], world: World, now: datetime) -> Reply:
+    """One plan of several record edits, in order; what the sentence left open is filled in from the zone, and said."""
     targets = sorted({zone_target(_zone(intent, world).name) for intent in intents})
     readers = {target: world.ground.targets[target] for target in targets if target in world.ground.targets}
     live = {seen.zone.name: seen.zone for seen in await observe(world.settings, readers, world.ground.store)}
-    edits = [(_zone(intent, world), _typed(intent, live[_zone(intent, world).name])) for intent in intents]
-    return await plan_edits(edits, world.settings, readers, world.file, world.ground.store, now)
+    whole = [_filled(intent, live[_zone(intent, world).name]) for intent in intents]
+    edits = [(_zone(intent, world), _typed(intent, _zone(intent, world).name)) for intent in whole]
+    judged = await plan_edits(edits, world.settings, readers, world.file, world.ground.store, now)
+    return replace(reply, intents=tuple(whole), command=_command(whole), judged=judged)
 
 
 def _zone(intent: Any, world: World) -> DesiredZone:
     return find_zone(world.settings, intent.domain)
 
 
-def _typed(intent: said.Intent, zone: Zone) -> Edit:
-    if isinstance(intent, said.RemoveRecord):
-        return RemoveRecord(relative(intent.record, zone.name), intent.type, intent.value)
-    assert isinstance(intent, (said.CreateRecord, said.SetRecord))
-    name = relative(intent.record, zone.name)
-    there = zone.at(name, intent.type)
+def _filled(intent: said.Intent, zone: Zone) -> said.Intent:
+    """The intent with its value: the apex's address for a new name, what is there for one that keeps its value."""
     if isinstance(intent, said.CreateRecord):
+        name = relative(intent.record, zone.name)
         if zone.at(name):
             held = ", ".join(sorted({row.type for row in zone.at(name)}))
             raise Refused(
                 f"{zone.fqdn(name)} is there already ({held})",
                 hint="choose another name, or say what to change about it",
             )
-        value = intent.value or _apex_address(zone)
-    elif intent.value is not None:
-        value = intent.value
-    elif len(there) == 1:
-        value = there[0].value
-    else:
-        count = "no" if not there else "more than one"
-        raise Refused(f"there is {count} {intent.type} record at {name}, so its value cannot be kept; say the value")
-    return SetRecord(checked(Record(name, intent.type, value, intent.ttl, intent.priority), zone.name))
+        return intent if intent.value is not None else replace(intent, value=_apex_address(zone))
+    if isinstance(intent, said.SetRecord) and intent.value is None:
+        name = relative(intent.record, zone.name)
+        there = zone.at(name, intent.type)
+        if len(there) != 1:
+            count = "no" if not there else "more than one"
+            raise Refused(
+                f"there is {count} {intent.type} record at {name}, so its value cannot be kept; say the value"
+            )
+        return replace(intent, value=there[0].value)
+    return intent
+
+
+def _typed(intent: said.Intent, zone: str) -> Edit:
+    if isinstance(intent, said.RemoveRecord):
+        return RemoveRecord(relative(intent.record, zone), intent.type, intent.value)
+    assert isinstance(intent, (said.CreateRecord, said.SetRecord))
+    row = Record(relative(intent.record, zone), intent.type, intent.value or "", intent.ttl, intent.priority)
+    return SetRecord(checked(row, zone))
 
 
 def _apex_address(zone: Zone) -> str:
@@ -258,7 +266,7 @@ async def _environment(reply: Reply, intent: said.Intent, world: World, now: dat
 async def _optimize(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     """The specialists' proposals, beside the environment's own plan; nothing is accepted by asking."""
     judged = await make_plan(world.settings, world.ground.targets, world.ground.store, now)
-    made = proposals_for(judged.plan, now=now, settings=world.settings)
+    made = proposals(world.settings, [seen.zone for seen in judged.seen.values()], now, judged.plan)
     if isinstance(intent, said.OptimizeCertificates):
         made = tuple(proposal for proposal in made if _is_about_certificates(proposal.source))
     judged = replace(judged, plan=replace(judged.plan, proposals=made))

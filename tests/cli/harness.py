@@ -1,4 +1,4 @@
-"""One door to the commands: `run("plan", ...)` gives (code, stdout, stderr). In process for speed, as a process where it matters."""
+"""One door to the commands: `run("plan", ...)` gives (code, stdout, stderr), in process, or as a process where it matters."""
 
 from __future__ import annotations
 
