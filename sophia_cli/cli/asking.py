@@ -36,13 +36,18 @@ def line(prompt: str) -> str:
 
 
 def choice(question: str, options: dict[str, str]) -> str:
-    """One of some answers, by its first letter; asked again until one is given."""
-    listed = " / ".join(f"[{word[0]}]{word[1:]}" for word in options)
+    """One of some answers, by the whole word or its letter in brackets; asked again until one is given.
+
+    The letters are the first of each word that no word before it has.
+    """
+    letters: dict[str, str] = {}
+    for word in options:
+        letters[next(letter for letter in word if letter not in letters)] = word
+    listed = " / ".join(word.replace(letter, f"[{letter}]", 1) for letter, word in letters.items())
     while True:
         answer = line(f"{question} {listed} ").lower()
-        found = [word for word in options if answer and word.startswith(answer)]
-        if found:
-            return found[0]
+        if answer in options or answer in letters:
+            return letters.get(answer, answer)
         print("\n".join(f"  {word}: {meaning}" for word, meaning in options.items()), file=sys.stderr)
 
 
