@@ -29,19 +29,19 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Evaluate an ESC file, whatever its sections, and show its values."""
         only(common, Output.text, Output.json)
-        return _show(common, reveal)
+        return asyncio.run(_show(common, reveal))
 
     @command(group, "check")
     def check(common: Common) -> int:
         """Hold the environment against what sophia understands; warn of misspelt keys and of keys without effect."""
         only(common, Output.text, Output.json)
-        return _check(common)
+        return asyncio.run(_check(common))
 
     @command(group, "explain")
     def explain(common: Common, path: Path) -> int:
         """Tell where a value comes from: each file and line that contributed, and what overrode what."""
         only(common, Output.text, Output.json)
-        return _explain(common, path)
+        return asyncio.run(_explain(common, path))
 
     @command(group, "set")
     def set_(
@@ -77,8 +77,8 @@ def _data(environment: Environment, diagnostics: list[dict[str, Any]], *, reveal
     }
 
 
-def _show(common: Common, reveal: bool) -> int:
-    from sophia_cli.cli.runtime import load_environment
+async def _show(common: Common, reveal: bool) -> int:
+    from sophia_cli.cli.environments import load_environment
     from sophia_cli.core.errors import Refused
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.runs import diagnostic_line
@@ -86,7 +86,7 @@ def _show(common: Common, reveal: bool) -> int:
 
     if reveal and not sys.stdout.isatty() and "reveal" not in (common.confirm or ()):
         raise Refused("secrets are shown on a terminal only", hint="add --confirm reveal to write them elsewhere")
-    environment = load_environment(common)
+    environment = await load_environment(common)
     diagnostics = [diagnostic.data() for diagnostic in environment.diagnostics]
     if common.output is Output.json:
         result(envelope("config", _data(environment, diagnostics, reveal=reveal)))
@@ -99,14 +99,14 @@ def _show(common: Common, reveal: bool) -> int:
     return 0
 
 
-def _check(common: Common) -> int:
-    from sophia_cli.cli.runtime import load_environment
+async def _check(common: Common) -> int:
+    from sophia_cli.cli.environments import load_environment
     from sophia_cli.core.errors import InvalidEnvironment
     from sophia_cli.esc.settings import read
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.runs import diagnostic_line
 
-    environment = load_environment(common, opened=False)
+    environment = await load_environment(common, opened=False)
     reading = read(environment, checking=True)
     diagnostics = [diagnostic.data() for diagnostic in reading.diagnostics]
     errors = sum(1 for diagnostic in diagnostics if diagnostic["severity"] == "error")
@@ -122,15 +122,16 @@ def _check(common: Common) -> int:
     return InvalidEnvironment.exit_code if errors else 0
 
 
-def _explain(common: Common, path: str) -> int:
+async def _explain(common: Common, path: str) -> int:
     from dataclasses import asdict
 
-    from sophia_cli.cli.runtime import load_environment, wants_colour
+    from sophia_cli.cli.environments import load_environment
+    from sophia_cli.cli.runtime import wants_colour
     from sophia_cli.core.errors import UsageError
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.tree import chain
 
-    environment = load_environment(common)
+    environment = await load_environment(common)
     steps = environment.explain(path)
     if not steps:
         raise UsageError(f"{environment.name} has no value {path}", hint="sophia config show lists the values")

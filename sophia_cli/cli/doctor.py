@@ -64,16 +64,22 @@ async def _doctor(common: Common) -> int:
 
 
 async def _checks(common: Common) -> list[Check]:
+    from sophia_cli.cli.environments import load_settings
     from sophia_cli.cli.redaction import redacted
-    from sophia_cli.cli.runtime import load_settings
     from sophia_cli.core.errors import SophiaError
 
     try:
-        environment, settings = load_settings(common)
+        environment, settings = await load_settings(common)
     except SophiaError as exc:
         mend = exc.hint or "sophia config check"
         return [Check("environment", False, redacted(exc.message), mend), await _state(common), _pulumi(None)]
-    found = [Check("environment", True, f"{settings.environment} ({environment.file}), {len(settings.zones)} zones")]
+    found = [
+        Check(
+            "environment",
+            True,
+            f"{settings.environment} ({environment.file or 'Pulumi Cloud'}), {len(settings.zones)} zones",
+        )
+    ]
     found += [await _state(common), *await _account(common, settings), _model(settings), _pulumi(settings)]
     return found
 

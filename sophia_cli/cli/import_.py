@@ -41,7 +41,7 @@ async def _import(common: Common, domain: str) -> int:
     from sophia_cli.flows.plan import assemble, judged, policy_of
 
     path = _path(common)
-    settings = _settings(common, path, domain)
+    settings = await _settings(common, path, domain)
     async with connected(common, "import", settings, path) as found:
         target = zone_target(domain)
         snapshot = await found.targets[target].read()
@@ -79,7 +79,7 @@ async def _closing(found: Session, path: Path, records: int) -> None:
 
 def _path(common: Common) -> Path:
     """The file to write: the one named, the one found, else a new one here."""
-    from sophia_cli.cli.runtime import environment_path
+    from sophia_cli.cli.environments import environment_path
     from sophia_cli.core.errors import InvalidEnvironment
 
     try:
@@ -90,20 +90,20 @@ def _path(common: Common) -> Path:
         return Path(NEW_FILE)
 
 
-def _settings(common: Common, path: Path, domain: str) -> Settings:
+async def _settings(common: Common, path: Path, domain: str) -> Settings:
     """The settings to read the zone with: the file's, or, for a new file, credentials from the process variables."""
     import os
     from dataclasses import replace
 
     from pydantic import SecretStr
 
-    from sophia_cli.cli.runtime import load_settings
+    from sophia_cli.cli.environments import load_settings
     from sophia_cli.core.errors import Refused
     from sophia_cli.core.settings import DesiredZone, Namecheap, Settings
 
     zone = DesiredZone(domain, "dns")
     if path.exists():
-        _, settings = load_settings(replace(common, env=str(path)))
+        _, settings = await load_settings(replace(common, env=str(path)))
         if settings.zones:
             names = ", ".join(known.name for known in settings.zones)
             raise Refused(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sophia_cli.cli.clock import SystemClock, new_run_id
+from sophia_cli.cli.environments import cloud_address, environment_path, load_settings
 from sophia_cli.cli.options import Common
 from sophia_cli.cli.redaction import learn
 from sophia_cli.cli.signals import SignalGuard
@@ -91,52 +92,6 @@ def actor() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def environment_path(common: Common) -> Path:
-    """The local environment file a command means. Raises `InvalidEnvironment`."""
-    from sophia_cli.esc.load import find
-
-    return Path(common.env) if common.env is not None else find(Path.cwd())
-
-
-def is_cloud_name(env: str | None) -> bool:
-    """Whether `-e` names an environment of Pulumi Cloud (ORG/PROJECT/ENV) rather than a file."""
-    return env is not None and env.count("/") == 2 and not env.startswith((".", "/")) and not Path(env).exists()
-
-
-def load_environment(common: Common, *, opened: bool = True) -> Environment:
-    """The evaluated environment, wrong or right (see `Environment.require`)."""
-    from sophia_cli.esc.evaluate import Context
-    from sophia_cli.esc.load import load
-
-    if is_cloud_name(common.env):
-        raise InvalidEnvironment(
-            f"{common.env}: environments of Pulumi Cloud cannot be opened by this version",
-            hint="name a local file with -e FILE",
-        )
-    context = Context(
-        stack=common.stack or os.environ.get("PULUMI_STACK") or None,
-        project=os.environ.get("PULUMI_PROJECT") or None,
-        organization=os.environ.get("PULUMI_ORGANIZATION") or None,
-    )
-    search = [Path(part) for part in os.environ.get("SOPHIA_ESC_PATH", "").split(os.pathsep) if part]
-    return load(
-        environment_path(common),
-        variables=dict(os.environ),
-        context=context,
-        overrides=tuple(common.set or ()),
-        search_path=search,
-        opened=opened,
-    )
-
-
-def load_settings(common: Common) -> tuple[Environment, Settings]:
-    """The environment and its typed form. Raises `InvalidEnvironment` with every diagnostic."""
-    from sophia_cli.esc.settings import settings
-
-    environment = load_environment(common)
-    return environment, settings(environment)
-
-
 def state_dir(common: Common, environment_file: str | None) -> Path:
     """Where the state is kept: `--state`, else `.sophia/` beside the environment file, else the user's state directory."""
     if common.state is not None:
@@ -162,7 +117,7 @@ def open_store(root: Path, clock: SystemClock) -> Store:
 @contextlib.asynccontextmanager
 async def session(common: Common, command: str) -> AsyncIterator[Session]:
     """A command's session: environment, state, provider client and targets, closed in the end."""
-    environment, settings = load_settings(common)
+    environment, settings = await load_settings(common)
     async with connected(common, command, chosen(settings, common.target or ()), environment.file) as found:
         found.environment = environment
         yield found
@@ -265,10 +220,10 @@ class LocalState:
 
 def local_state(common: Common) -> LocalState:
     """The state of the environment a command means, without evaluating it; the user's own when there is none."""
-    try:
-        file: str | None = str(environment_path(common))
-    except InvalidEnvironment:
-        file = None
+    file: str | None = None
+    if cloud_address(common.env) is None:
+        with contextlib.suppress(InvalidEnvironment):
+            file = str(environment_path(common))
     clock, root = SystemClock(), state_dir(common, file)
     store = open_store(root, clock)
     return LocalState(root, store, Stream(actor(), clock, (store.audit.append,)))

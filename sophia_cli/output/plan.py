@@ -161,7 +161,7 @@ def verdict_lines(plan: Plan, verdict: Verdict, palette: Palette) -> list[str]:
     said = {"allow": "allowed", "ask": "wants a person", "deny": "refused"}[verdict.decision]
     lines = [f"Policy: {palette.paint(styles[verdict.decision], said)}"]
     for reason in verdict.reasons:
-        needs = {"yes": "a yes", "name": "the zone's name", "approval": "a recorded approval", None: "nothing lifts it"}
+        needs = {"yes": "a yes", "name": "the zone's name", "approval": "a recorded approval", None: "refused"}
         lines.append(f"  {escaped(reason.rule)}: {escaped(reason.message)}  ({needs[reason.needs]})")
         if reason.hint:
             lines.append(palette.paint("dim", f"    {escaped(reason.hint)}"))
@@ -229,7 +229,7 @@ def _markdown_row(change: Change) -> str:
     cells = [
         _SIGNS[change.action],
         markdown_escaped(change.target),
-        markdown_escaped(_what(change).strip()),
+        markdown_escaped(" ".join(_what(change).split())),
         markdown_escaped(_payload(change.before, change)),
         markdown_escaped(_payload(change.after, change)),
         change.risk,
