@@ -254,11 +254,14 @@ def _impossible_zone(plan: Plan, target: str, zones: Zones) -> Iterator[Reason]:
 
 def _cname_conflicts(changes: tuple[Change, ...], zones: Zones) -> Iterator[Reason]:
     """A CNAME stands alone at its name (RFC 1034 3.6.2); only names that this plan touches are judged."""
-    for change in changes:
-        row = change.after
-        if not isinstance(row, Record):
-            continue
-        others = [other for other in zones.after.at(row.name) if other.key != row.key]
+    made = [(change, change.after) for change in changes if isinstance(change.after, Record)]
+    touched = {row.name for _, row in made}
+    at: dict[str, list[Record]] = {}
+    for other in zones.after.records:
+        if other.name in touched:
+            at.setdefault(other.name, []).append(other)
+    for change, row in made:
+        others = [other for other in at.get(row.name, ()) if other.key != row.key]
         rivals = others if row.type == "CNAME" else [other for other in others if other.type == "CNAME"]
         if rivals:
             rival = rivals[0]

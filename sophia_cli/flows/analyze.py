@@ -7,21 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
 
+from sophia_cli.agents.base import NO_BACKGROUND, Background, Facts, Place
 from sophia_cli.agents.orchestrator import SophiaInfrastructureOrchestrator, specialists
+from sophia_cli.agents.redaction import masks_of, redacted
 from sophia_cli.agents.score import score, scores
-from sophia_cli.checks.facts import NO_BACKGROUND, Background, Facts, Place
-from sophia_cli.checks.txt import tokens
 from sophia_cli.core.changes import SECRET
 from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.findings import SEVERITIES, Finding, NotTested, Proposal
 from sophia_cli.core.ports import ReadPort
 from sophia_cli.core.settings import Settings
-
-_SHORTEST_SECRET = 4  # characters; shorter texts would tear holes into every word
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +146,7 @@ def _rows(finding: Finding, facts: Facts) -> tuple[Record, ...]:
     rows: list[Record] = []
     for data in finding.evidence.get("records", ()):
         row = Record.from_data(data)
-        there = facts.zone.at(row.name, row.type)
+        there = facts.names.at(row.name, row.type)
         rows += [row] if row in there else [other for other in there if SECRET in row.value]
     return tuple(rows)
 
@@ -170,38 +167,3 @@ def _together(gaps: Sequence[NotTested], targets: Sequence[str]) -> tuple[NotTes
         everywhere = not who or set(who) == set(targets)
         found.append(NotTested(id, reason if everywhere else f"{', '.join(who)}: {reason}"))
     return tuple(found)
-
-
-# -- what reports must not repeat ------------------------------------------------------------------------------------
-
-
-def masks_of(facts: Facts) -> frozenset[str]:
-    """Secrets of the environment, and tokens that stand in the zone itself."""
-    known = () if facts.settings is None else facts.settings.secrets
-    texts = {secret.get_secret_value() for secret in known}
-    return frozenset(text for text in texts if len(text) >= _SHORTEST_SECRET) | tokens(facts.zone.records)
-
-
-def redacted(data: Any, masks: frozenset[str]) -> Any:
-    """JSON data with every mask replaced; only the address of an A or AAAA record stays, because serving it publishes it."""
-    if not masks:
-        return data
-    if isinstance(data, str):
-        for mask in sorted(masks, key=len, reverse=True):
-            data = data.replace(mask, SECRET)
-        return data
-    if isinstance(data, Mapping):
-        public = data.get("value") if data.get("type") in ("A", "AAAA") else None
-        hidden = {key: redacted(value, masks) for key, value in data.items()}
-        return {**hidden, "value": public} if isinstance(public, str) and _is_address(public) else hidden
-    if isinstance(data, (list, tuple)):
-        return [redacted(entry, masks) for entry in data]
-    return data
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

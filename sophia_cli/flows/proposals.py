@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from sophia_cli.agents.base import NO_BACKGROUND, Background, Facts
 from sophia_cli.agents.orchestrator import SophiaInfrastructureOrchestrator
 from sophia_cli.agents.proposals import claims
-from sophia_cli.checks.facts import NO_BACKGROUND, Background, Facts
+from sophia_cli.agents.redaction import masks_of
 from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record, Zone
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.plan import Plan, applied, zone_target
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.analyze import masks_of
 
 
 def proposals(
