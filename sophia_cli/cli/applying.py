@@ -33,6 +33,7 @@ async def consented(found: Session, judged: Judged) -> Judged:
     from sophia_cli.flows.deploy import Consent, consent_error, missing_consent, refuse_if_denied
 
     common = found.common
+    await note_verdict(found, judged)
     refuse_if_denied(judged)
     if judged.plan.is_empty():
         return judged
@@ -45,6 +46,20 @@ async def consented(found: Session, judged: Judged) -> Judged:
     if not may_ask(common):
         raise consent_error(need, judged)
     return await _asked(found, judged)
+
+
+async def note_verdict(found: Session, judged: Judged) -> None:
+    """Put what policy said, and what was proposed, into the audit log; a plan that changes nothing leaves no line."""
+    if judged.plan.is_empty() and not judged.plan.proposals:
+        return
+    await found.stream().say(
+        "judged",
+        outcome=judged.verdict.decision,
+        digest=judged.plan.digest,
+        changes=len(judged.plan.changes),
+        reasons=[reason.rule for reason in judged.verdict.reasons],
+        proposals=[f"{proposal.id} {proposal.source}" for proposal in judged.plan.proposals],
+    )
 
 
 async def _asked(found: Session, judged: Judged) -> Judged:
@@ -131,12 +146,18 @@ async def report(found: Session, run: Run | None, plan: Plan) -> None:
         from sophia_cli.output.json_v1 import envelope
 
         data: dict[str, Any] = nothing_run(plan) if run is None else run.public()
-        result(envelope("run", {**data, "audit": {"count": head.count, "head": head.hash}}))
+        proposals = [proposal.data() for proposal in plan.proposals]
+        result(envelope("run", {**data, "proposals": proposals, "audit": {"count": head.count, "head": head.hash}}))
         return
     if run is None:
         result("Nothing to do: the targets are what the environment says.\n")
     else:
         result(run_text(run, colour=wants_colour(found.common)))
+    if plan.proposals:
+        from sophia_cli.output.plan import proposal_lines
+        from sophia_cli.output.style import Palette
+
+        result("\n".join(proposal_lines(plan.proposals, Palette(wants_colour(found.common)))) + "\n")
     note(found.common, head_line(head))
 
 

@@ -14,7 +14,7 @@ from sophia_cli.core.findings import Finding, Severity
 from sophia_cli.core.history import Run
 from sophia_cli.core.plan import diff_zone
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import Ground, apply_locked
+from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, apply_locked
 from sophia_cli.flows.deploy import remember
 from sophia_cli.flows.plan import Judged, Seen, assemble, judged, observe, policy_of
 from sophia_cli.flows.settle import settle_open_runs, verify_again
@@ -102,6 +102,7 @@ async def _examine(settings: Settings, ground: Ground) -> tuple[list[_Fault], tu
     seen = await observe(settings, ground.targets, ground.store)
     faults: list[_Fault] = []
     for one in seen:
+        faults += await _public(one, ground)
         try:
             diff = diff_zone(one.desired, one.zone, one.ownership)
         except UnknownValue as exc:
@@ -110,6 +111,30 @@ async def _examine(settings: Settings, ground: Ground) -> tuple[list[_Fault], tu
         faults += [_Fault(_finding(change), change) for change in diff.changes]
         faults += [_Fault(_blocked(one.target, block), None) for block in one.snapshot.blocks]
     return faults, seen
+
+
+async def _public(one: Seen, ground: Ground) -> list[_Fault]:
+    """What the zone's own servers show other than the provider's rows, old answers and silent servers left out."""
+    named = {row.record.key for row in one.desired.records}
+    rows = [row for row in one.zone.records if row.key in named]
+    same = [Change(one.target, "dns.record", "update", row, row) for row in rows]
+    if not same:
+        return []
+    earlier = await ground.store.snapshots.recent(one.target, EARLIER_SNAPSHOTS)
+    evidence = await ground.target(one.target).verify(same, one.snapshot, earlier, 0.0)
+    if evidence.verified is not False:
+        return []
+    finding = Finding(
+        id="DNS-PUBLIC",
+        agent="dns",
+        severity="high",
+        target=one.target,
+        title="the name servers show something else than the provider's records",
+        evidence={"answers": list(evidence.details[:10])},
+        help="ask again in an hour; if it stays, look at the delegation and at the provider's status",
+        source="sophia: authoritative answers against the live zone",
+    )
+    return [_Fault(finding, None)]
 
 
 def _finding(change: Change) -> Finding:

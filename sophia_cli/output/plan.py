@@ -24,7 +24,7 @@ def text(plan: Plan, verdict: Verdict, *, colour: bool = False, verbose: bool = 
     for target in _targets(plan):
         lines += _target_lines(plan, target, palette, verbose=verbose)
     lines += [escaped(note) for note in plan.notes]
-    lines += _proposal_lines(plan.proposals, palette)
+    lines += proposal_lines(plan.proposals, palette)
     lines.append(summary_line(plan, palette))
     lines += verdict_lines(plan, verdict, palette)
     return "\n".join(lines) + "\n"
@@ -171,7 +171,8 @@ def verdict_lines(plan: Plan, verdict: Verdict, palette: Palette) -> list[str]:
     return lines
 
 
-def _proposal_lines(proposals: Iterable[Proposal], palette: Palette) -> list[str]:
+def proposal_lines(proposals: Iterable[Proposal], palette: Palette) -> list[str]:
+    """The specialists' proposals, each with its changes, reason, source and confidence."""
     lines: list[str] = []
     for proposal in proposals:
         lines.append(
