@@ -8,8 +8,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
-from sophia_cli.core.changes import Change
+from sophia_cli.core.changes import Change, EmailMode
 from sophia_cli.core.comparison import Comparison
+from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import (
     IncompleteRead,
     Interrupted,
@@ -20,7 +21,7 @@ from sophia_cli.core.errors import (
     StateError,
     WriteFailed,
 )
-from sophia_cli.core.history import Leg, Outcome, Phase, Run, Snapshot, Step
+from sophia_cli.core.history import Leg, Outcome, Owned, Ownership, Phase, Run, Snapshot, Step
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.policy import Approval
 from sophia_cli.core.ports import Clock, Evidence, Store, TargetPort
@@ -94,6 +95,10 @@ async def apply_locked(plan: Plan, approval: Approval | None, ground: Ground) ->
         await ground.store.snapshots.save(run.id, snapshot)
     await ground.store.journal.save(run)
     await ground.stream.say("apply.begin", targets=list(fresh), changes=len(plan.changes))
+    if fresh and not ground.guard.stop_requested():
+        run = await _begin(
+            run, next(iter(fresh)), ground
+        )  # a state that cannot be written stops here: nothing was sent
     try:
         run = await _write_all(run, fresh, ground)
         try:
@@ -133,18 +138,49 @@ async def _fresh(plan: Plan, target: str, ground: Ground) -> Snapshot:
 
 
 async def _write_all(run: Run, fresh: Mapping[str, Snapshot], ground: Ground) -> Run:
-    for target in fresh:
-        if ground.guard.stop_requested() or _linked_failed(run):
-            message = "stopped by a signal" if ground.guard.stop_requested() else "another part of the run failed"
-            run = run.with_leg(target, "skipped", message)
-            await ground.store.journal.save(run)
-            continue
-        run = run.with_leg(target, "writing")
-        await ground.store.journal.save(run)
+    for target, before in fresh.items():
+        if run.leg(target).phase == "pending":
+            found = await _still(run, before, ground)
+            if isinstance(found, str):
+                run = run.with_leg(target, "skipped", found)
+                await ground.store.journal.save(run)
+                continue
+            before, run = found, await _begin(run, target, ground)
         with ground.guard.writing():
-            run = await _write(run, target, fresh[target], ground)
+            run = await _write(run, target, before, ground)
             await ground.store.journal.save(run)
     return run
+
+
+async def _begin(run: Run, target: str, ground: Ground) -> Run:
+    """Note durably that a target is about to be written."""
+    run = run.with_leg(target, "writing")
+    await ground.store.journal.save(run)
+    await ground.stream.say("apply.write", target=target, changes=[change.id for change in run.of(target)])
+    return run
+
+
+async def _still(run: Run, before: Snapshot, ground: Ground) -> Snapshot | str:
+    """What a write may stand on, or why it is not made.
+
+    Once another target of the run was written the first read is old: it is made again, so that what somebody changed
+    meanwhile is never overwritten (setHosts replaces every row and compares nothing).
+    """
+    target = before.target
+    if ground.guard.stop_requested():
+        return "stopped by a signal"
+    if _linked_failed(run):
+        return "another part of the run failed"
+    if all(leg.target.startswith("config:") or leg.phase in ("pending", "skipped") for leg in run.legs):
+        return before
+    try:
+        now = await ground.target(target).read()
+    except SophiaError as exc:
+        return exc.message
+    if now.digest == before.digest and now.complete and not now.blocks:
+        return now
+    await ground.stream.say("apply.stale", target=target, outcome="refused", base=before.digest, found=now.digest)
+    return "changed while another target of this run was written"
 
 
 def _linked_failed(run: Run) -> bool:
@@ -156,25 +192,29 @@ async def _write(run: Run, target: str, before: Snapshot, ground: Ground) -> Run
     """Write one target and settle what came of it: written, undone, skipped (nothing happened) or unknown."""
     port, changes = ground.target(target), run.of(target)
     failure: SophiaError | None = None
-    await ground.stream.say("apply.write", target=target, changes=[change.id for change in changes])
     try:
         await port.write(changes, before)
     except SophiaError as exc:
         failure = exc
         await ground.stream.say("apply.write", target=target, outcome="failed", error=exc.kind)
-    after = await _read_back(port, changes, before, ground, accepted=failure is None)
+    after = await read_back(port, changes, before, ground, accepted=failure is None)
     if after is None:
         return run.with_leg(target, "unknown", "written, and the target could not be read back")
     found = port.compare(changes, before, after)
     if found.is_as_planned:
         notes = tuple(f"{target}: kept a row of another writer: {row}" for row in found.foreign)
-        await ground.stream.say("apply.read_back", target=target, outcome="as planned", foreign=list(found.foreign))
+        notes += tuple(
+            f"{target}: another writer changed a row between our read and our write, which put it back: {row}"
+            for row in found.overwritten
+        )
+        seen = {"foreign": list(found.foreign), "overwritten": list(found.overwritten)}
+        await ground.stream.say("apply.read_back", target=target, outcome="as planned", **seen)
         return replace(run.with_leg(target, "written"), notes=run.notes + notes)
     if found.is_as_before:
         await ground.stream.say("apply.read_back", target=target, outcome="as before")
         return _nothing_happened(run, target, failure)
     await ground.stream.say("apply.read_back", target=target, outcome="wrong", lost=list(found.lost))
-    return await _undo(run, target, changes, before, after, ground, _wrong(found, changes))
+    return await take_back(run, target, changes, before, after, ground, _wrong(found, changes))
 
 
 def _nothing_happened(run: Run, target: str, failure: SophiaError | None) -> Run:
@@ -190,7 +230,7 @@ def _wrong(found: Comparison, changes: Sequence[Change]) -> str:
     return "read back wrong (" + "; ".join(parts) + ")"
 
 
-async def _read_back(
+async def read_back(
     port: TargetPort, changes: Sequence[Change], before: Snapshot, ground: Ground, *, accepted: bool
 ) -> Snapshot | None:
     """The target after a write, or None when it cannot be read.
@@ -211,7 +251,7 @@ async def _read_back(
     return last
 
 
-async def _undo(
+async def take_back(
     run: Run,
     target: str,
     changes: Sequence[Change],
@@ -223,13 +263,15 @@ async def _undo(
     """Take back one target's part of a run, keeping what others made meanwhile."""
     port = ground.target(target)
     back = port.undo(changes, before, now)
+    run = run.with_leg(target, "writing", why)
+    await ground.store.journal.save(run)
     await ground.stream.say("apply.undo", target=target, changes=len(back), why=why)
     try:
         if back:
             await port.write(back, now)
     except SophiaError as exc:
         await ground.stream.say("apply.undo", target=target, outcome="failed", error=exc.kind)
-    end = await _read_back(port, back, now, ground, accepted=bool(back))
+    end = await read_back(port, back, now, ground, accepted=bool(back))
     if end is None:
         return run.with_leg(target, "unknown", f"{why}; the undo could not be read back")
     if not back or port.compare(back, now, end).is_as_planned:
@@ -237,6 +279,15 @@ async def _undo(
         return run.with_leg(target, "undone", why)
     await ground.stream.say("apply.undo", target=target, outcome="wrong")
     return run.with_leg(target, "unknown", f"{why}; the undo did not take")
+
+
+async def _take_back(run: Run, target: str, before: Snapshot, ground: Ground, why: str) -> Run:
+    """Read a target and take this run's part of it back; a target that cannot be read leaves the run open for heal."""
+    with ground.guard.writing():
+        now = await read_back(ground.target(target), run.of(target), before, ground, accepted=False)
+        if now is None:
+            return run.with_leg(target, "unknown", f"{why}; it could not be read to be taken back")
+        return await take_back(run, target, run.of(target), before, now, ground, why)
 
 
 # -- verifying ----------------------------------------------------------------------------------------------------------
@@ -249,11 +300,8 @@ async def _verify_all(run: Run, fresh: Mapping[str, Snapshot], ground: Ground) -
             continue
         evidence = await _verify(run, leg, fresh[leg.target], ground)
         if evidence.verified is False:
-            with ground.guard.writing():
-                port = ground.target(leg.target)
-                why = "the outside shows something else: " + "; ".join(evidence.details[:3])
-                now = await port.read()
-                run = await _undo(run, leg.target, run.of(leg.target), fresh[leg.target], now, ground, why)
+            why = "the outside shows something else: " + "; ".join(evidence.details[:3])
+            run = await _take_back(run, leg.target, fresh[leg.target], ground, why)
         else:
             run = run.with_leg(leg.target, "done", "; ".join(evidence.details[:3]))
         verdicts.append(evidence.verified)
@@ -264,21 +312,39 @@ async def _verify_all(run: Run, fresh: Mapping[str, Snapshot], ground: Ground) -
 
 
 async def _interrupted_verifying(run: Run, ground: Ground) -> NoReturn:
-    """A signal while waiting for public DNS: what was written stays, and heal asks again."""
+    """A signal while waiting for public DNS: what was written stays, and heal asks again.
+
+    The journal, not the caller's older `run`, knows what was taken back since. A signal that tore an undo is passed on,
+    and the run stays open.
+    """
+    run = await ground.store.journal.get(run.id) or run
+    if any(leg.phase == "writing" for leg in run.legs):
+        raise asyncio.CancelledError
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
     for leg in run.legs:
         if leg.phase == "written":
             run = run.with_leg(leg.target, "done", "verification was interrupted")
-    run = await close(run, ground)
+    run = await close(await take_back_linked(run, ground), ground)
+    if run.outcome != "applied":
+        raise WriteFailed(
+            f"interrupted while verifying; run {run.id} ended as {run.outcome}",
+            hint="run: sophia plan",
+            details={"run": run.public()},
+        )
     raise Interrupted(f"interrupted while verifying; run {run.id} was written as planned", hint="run: sophia heal")
 
 
 async def _verify(run: Run, leg: Leg, before: Snapshot, ground: Ground) -> Evidence:
     port, wait = ground.target(leg.target), 0.0 if ground.guard.stop_requested() else ground.wait_s
     earlier = (before, *await ground.store.snapshots.recent(leg.target, EARLIER_SNAPSHOTS))
-    evidence = await port.verify(run.of(leg.target), before, earlier, wait)
+    try:
+        evidence = await port.verify(run.of(leg.target), before, earlier, wait)
+    except StateError:
+        raise
+    except SophiaError as exc:  # nobody could be asked, which says nothing about what was written
+        evidence = Evidence(None, (exc.message,))
     said = {True: "verified", False: "wrong", None: "not yet"}[evidence.verified]
     await ground.stream.say("apply.verify", target=leg.target, outcome=said, details=list(evidence.details[:10]))
     return evidence
@@ -294,10 +360,7 @@ async def take_back_linked(run: Run, ground: Ground) -> Run:
             before = await ground.store.snapshots.of_run(run.id, leg.target)
             if before is None:
                 raise StateError(f"run {run.id}: the snapshot of {leg.target} is gone", hint="sophia audit show")
-            with ground.guard.writing():
-                now = await ground.target(leg.target).read()
-                changes = run.of(leg.target)
-                run = await _undo(run, leg.target, changes, before, now, ground, "its records were not made")
+            run = await _take_back(run, leg.target, before, ground, "its records were not made")
     return run
 
 
@@ -309,6 +372,7 @@ async def close(run: Run, ground: Ground) -> Run:
     run = replace(run, outcome=_outcome(run), steps=_steps(run))
     run = replace(run, closed=run.outcome != "unknown")
     try:
+        await _own(run, ground)
         await ground.store.journal.save(run)
         await ground.stream.say("apply.end", outcome=run.outcome, verified=run.verified)
     except StateError as exc:
@@ -319,6 +383,31 @@ async def close(run: Run, ground: Ground) -> Run:
             hint="free the state directory, then run: sophia heal",
         ) from exc
     return run
+
+
+async def _own(run: Run, ground: Ground) -> None:
+    """Note what the run's done parts wrote before it is closed: a process killed right after would leave drift unseen."""
+    for leg in run.legs:
+        if leg.phase != "done" or leg.target.startswith("config:"):
+            continue
+        known = await ground.store.ownerships.load(run.environment, leg.target)
+        after = owned_by(run, run.of(leg.target), known)
+        if after != known:
+            await ground.store.ownerships.save(run.environment, leg.target, after)
+
+
+def owned_by(run: Run, changes: Sequence[Change], known: Ownership) -> Ownership:
+    """What an environment knows of a zone once these changes of a run are done, told from the changes alone."""
+    touched = {side.key for change in changes for side in (change.before, change.after) if isinstance(side, Record)}
+    entries = [entry for entry in known.entries if entry.record.key not in touched]
+    mode = known.email_type
+    for change in changes:
+        by = "config" if change.source in ("config", "drift") else change.source
+        if isinstance(change.after, Record):
+            entries.append(Owned(change.after, by, run.id, True))
+        if isinstance(change.after, EmailMode) and by == "config":
+            mode = change.after.email_type
+    return Ownership(tuple(entries), mode)
 
 
 def _outcome(run: Run) -> Outcome:

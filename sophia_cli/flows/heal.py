@@ -7,21 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from sophia_cli.core.changes import Change, EmailMode
-from sophia_cli.core.dns import Record
-from sophia_cli.core.errors import UnknownValue
-from sophia_cli.core.findings import Finding, Severity
+from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
-from sophia_cli.core.plan import diff_zone
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, apply_locked
+from sophia_cli.flows.apply import Ground, apply_locked
 from sophia_cli.flows.deploy import remember
-from sophia_cli.flows.plan import Judged, Seen, assemble, judged, observe, policy_of
+from sophia_cli.flows.drift import Fault, examine
+from sophia_cli.flows.plan import Judged, Seen, assemble, judged, policy_of
 from sophia_cli.flows.settle import settle_open_runs, verify_again
 
 UNVERIFIED_FOR = timedelta(days=7)
 
-_SEVERITY: dict[str, Severity] = {"low": "low", "medium": "medium", "high": "high", "critical": "critical"}
 _REPAIRED_RISKS = {"autonomous-safe": ("low", "medium"), "autonomous": ("low", "medium", "high")}
 
 Score = Callable[[Sequence[Finding]], int]
@@ -64,20 +60,15 @@ class Healed:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    finding: Finding
-    change: Change | None
-
-
 async def heal(settings: Settings, ground: Ground, score: Score, *, dry_run: bool = False) -> Healed:
     """One pass, under the locks of all targets: a second heal or a deploy at the same time raises `Locked`."""
     async with ground.store.locks.hold(sorted(ground.targets), ground.command):
         settled = () if dry_run else await settle_open_runs(ground)
         if not dry_run:
             await _verify_late(ground)
-        faults, seen = await _examine(settings, ground)
-        runs, repaired = await _repair(settings, seen, faults, ground, dry_run=dry_run)
+        examined = await examine(settings, ground, remember=not dry_run)
+        faults = examined.faults
+        runs, repaired = await _repair(settings, examined.seen, faults, ground, dry_run=dry_run)
     findings = tuple(sorted((fault.finding for fault in faults), key=Finding.order))
     open_ = tuple(
         Open(fault.finding, _why_open(fault, settings))
@@ -95,89 +86,11 @@ async def _verify_late(ground: Ground) -> None:
             await verify_again(run, ground)
 
 
-# -- examining ----------------------------------------------------------------------------------------------------------
-
-
-async def _examine(settings: Settings, ground: Ground) -> tuple[list[_Fault], tuple[Seen, ...]]:
-    seen = await observe(settings, ground.targets, ground.store)
-    faults: list[_Fault] = []
-    for one in seen:
-        faults += await _public(one, ground)
-        try:
-            diff = diff_zone(one.desired, one.zone, one.ownership)
-        except UnknownValue as exc:
-            faults.append(_Fault(_unknown(one.target, exc), None))
-            continue
-        faults += [_Fault(_finding(change), change) for change in diff.changes]
-        faults += [_Fault(_blocked(one.target, block), None) for block in one.snapshot.blocks]
-    return faults, seen
-
-
-async def _public(one: Seen, ground: Ground) -> list[_Fault]:
-    """What the zone's own servers show other than the provider's rows, old answers and silent servers left out."""
-    named = {row.record.key for row in one.desired.records}
-    rows = [row for row in one.zone.records if row.key in named]
-    same = [Change(one.target, "dns.record", "update", row, row) for row in rows]
-    if not same:
-        return []
-    earlier = await ground.store.snapshots.recent(one.target, EARLIER_SNAPSHOTS)
-    evidence = await ground.target(one.target).verify(same, one.snapshot, earlier, 0.0)
-    if evidence.verified is not False:
-        return []
-    finding = Finding(
-        id="DNS-PUBLIC",
-        agent="dns",
-        severity="high",
-        target=one.target,
-        title="the name servers show something else than the provider's records",
-        evidence={"answers": list(evidence.details[:10])},
-        help="ask again in an hour; if it stays, look at the delegation and at the provider's status",
-        source="sophia: authoritative answers against the live zone",
-    )
-    return [_Fault(finding, None)]
-
-
-def _finding(change: Change) -> Finding:
-    drifted = change.source == "drift"
-    evidence = {
-        "there": None if change.before is None else change.before.data(),
-        "wanted": change.data()["after"],
-        "change": change.action,
-    }
-    return Finding(
-        id="DNS-DRIFT" if drifted else "ENV-PENDING",
-        agent="dns",
-        severity=_SEVERITY[change.risk] if drifted else "low",
-        target=change.target,
-        title=f"{_named(change)} {'is not as last applied' if drifted else 'is in the environment and not deployed'}",
-        evidence=evidence,
-        help="sophia heal puts it back where the autonomy allows" if drifted else "run: sophia deploy",
-        source="sophia: the environment against the live zone",
-    )
-
-
-def _unknown(target: str, exc: UnknownValue) -> Finding:
-    return Finding("ENV-UNKNOWN", "dns", "medium", target, exc.message, {}, exc.hint or "", "sophia: ESC evaluation")
-
-
-def _blocked(target: str, block: str) -> Finding:
-    return Finding(
-        "DNS-BLOCKED", "dns", "info", target, block, {}, "turn dynamic DNS off, or edit this zone by hand", ""
-    )
-
-
-def _named(change: Change) -> str:
-    payload = change.after if change.after is not None else change.before
-    if isinstance(payload, Record):
-        return f"{payload.type} {payload.name}"
-    return "the mail mode" if isinstance(payload, EmailMode) else change.kind
-
-
 # -- repairing ----------------------------------------------------------------------------------------------------------
 
 
 async def _repair(
-    settings: Settings, seen: Sequence[Seen], faults: Sequence[_Fault], ground: Ground, *, dry_run: bool
+    settings: Settings, seen: Sequence[Seen], faults: Sequence[Fault], ground: Ground, *, dry_run: bool
 ) -> tuple[list[Run], list[Finding]]:
     """Apply the drift each zone's verdict allows by itself; nothing else is touched."""
     runs: list[Run] = []
@@ -206,13 +119,13 @@ async def _apply(found: Judged, settings: Settings, ground: Ground) -> Run:
     return run
 
 
-def _may_repair(fault: _Fault, settings: Settings) -> bool:
+def _may_repair(fault: Fault, settings: Settings) -> bool:
     change = fault.change
     risks = _REPAIRED_RISKS.get(settings.intelligence.autonomy, ())
     return change is not None and change.source == "drift" and change.reversible and change.risk in risks
 
 
-def _why_open(fault: _Fault, settings: Settings) -> str:
+def _why_open(fault: Fault, settings: Settings) -> str:
     if fault.change is None:
         return "unfixable"
     return "over limit" if _may_repair(fault, settings) else "needs approval"

@@ -58,10 +58,11 @@ class Judged:
 async def observe(settings: Settings, readers: Mapping[str, ReadPort], store: Store) -> tuple[Seen, ...]:
     """Read every zone of the environment that has a reader, concurrently. The first failure is raised: no guesses."""
     zones = [zone for zone in settings.zones if zone_target(zone.name) in readers]
-    return tuple(await asyncio.gather(*(_see(zone, readers, settings, store) for zone in zones)))
+    return tuple(await asyncio.gather(*(see(zone, readers, settings, store) for zone in zones)))
 
 
-async def _see(desired: DesiredZone, readers: Mapping[str, ReadPort], settings: Settings, store: Store) -> Seen:
+async def see(desired: DesiredZone, readers: Mapping[str, ReadPort], settings: Settings, store: Store) -> Seen:
+    """One zone as its port reads it, with what the state knows of it. Raises `IncompleteRead` for less than all of it."""
     target = zone_target(desired.name)
     snapshot = await readers[target].read()
     if not snapshot.complete:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from sophia_cli.core.errors import SophiaError
+from sophia_cli.core.changes import Change
 from sophia_cli.core.history import Leg, Run, Snapshot
-from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, close, take_back_linked
+from sophia_cli.core.ports import TargetPort
+from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, close, read_back, take_back, take_back_linked
+
+UNDER_WAY_S = 120.0  # seconds; longer than a provider's call may take
 
 
 async def settle_open_runs(ground: Ground) -> tuple[Run, ...]:
@@ -34,26 +38,33 @@ async def _settle(run: Run, ground: Ground) -> Run:
 
 async def _settle_leg(run: Run, leg: Leg, ground: Ground) -> Run:
     before = await ground.store.snapshots.of_run(run.id, leg.target)
-    if leg.phase in ("pending", "skipped", "undone", "done") or before is None:
+    if leg.phase in ("pending", "skipped", "undone", "done"):
         return run.with_leg(leg.target, "skipped" if leg.phase == "pending" else leg.phase)
+    if before is None:
+        return run.with_leg(leg.target, "unknown", "its snapshot is gone, so it cannot be told what was there before")
+    if leg.phase == "written":  # it was read back as planned; what differs now, others did later
+        return run.with_leg(leg.target, "done", "written and read back before an interruption")
     port, changes = ground.target(leg.target), run.of(leg.target)
-    now = await port.read()
+    now = await _seen(run, port, changes, before, ground)
     found = port.compare(changes, before, now)
-    if all(state == "after" for state in found.states):
+    if found.is_as_planned:
         return run.with_leg(leg.target, "done", "found as planned after an interruption")
-    if all(state == "before" for state in found.states):
+    if found.is_as_before:
         return run.with_leg(leg.target, "skipped", "found as before after an interruption")
-    back = port.undo(changes, before, now)
-    await ground.stream.say("settle.undo", target=leg.target, changes=len(back))
+    await ground.stream.say("settle.undo", target=leg.target, lost=list(found.lost))
     with ground.guard.writing():
-        try:
-            await port.write(back, now)
-        except SophiaError as exc:
-            await ground.stream.say("settle.undo", target=leg.target, outcome="failed", error=exc.kind)
-        end = await port.read()
-    if port.compare(back, now, end).is_as_planned:
-        return run.with_leg(leg.target, "undone", "found half done after an interruption and taken back")
-    return run.with_leg(leg.target, "unknown", "found half done after an interruption; taking it back did not work")
+        return await take_back(
+            run, leg.target, changes, before, now, ground, "found half done after an interruption and taken back"
+        )
+
+
+async def _seen(run: Run, port: TargetPort, changes: Sequence[Change], before: Snapshot, ground: Ground) -> Snapshot:
+    """The target now. A write that was killed a moment ago may still be on its way, so *as before* is read again."""
+    if (ground.clock.now() - run.started).total_seconds() < UNDER_WAY_S:
+        seen = await read_back(port, changes, before, ground, accepted=True)
+        if seen is not None:
+            return seen
+    return await port.read()
 
 
 async def verify_again(run: Run, ground: Ground) -> Run:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from sophia_cli.core.changes import Change, EmailMode
 from sophia_cli.core.comparison import Comparison, compare_zones, undo_zone
-from sophia_cli.core.dns import MAX_ROWS, Record, Zone
+from sophia_cli.core.dns import MAX_ROWS, Key, Record, Zone
 from sophia_cli.core.errors import IncompleteRead, Refused
 from sophia_cli.core.history import Snapshot
 from sophia_cli.core.plan import applied, zone_target
@@ -45,8 +45,10 @@ class NamecheapZone:
     async def read(self) -> Snapshot:
         """The zone. Whole only when the row count equals getInfo's HostCount; raises `IncompleteRead` otherwise."""
         domain = await self._client.registered(self._name)
-        hosts = await self._client.hosts(domain)
         info = await self._client.info(domain)
+        hosts = await self._client.hosts(
+            domain
+        )  # last, so that nothing lies between the rows and a write but that call
         self._nameservers = tuple(info.nameservers)
         if info.host_count != len(hosts.rows):
             raise IncompleteRead(
@@ -88,8 +90,9 @@ class NamecheapZone:
         await self._client.set_hosts(domain, email_type, rows, allow_empty=not rows)
 
     def compare(self, changes: Sequence[Change], before: Snapshot, after: Snapshot) -> Comparison:
-        """Hold a read-back against what was planned."""
-        return compare_zones(changes, _zone(before), _zone(after))
+        """Hold a read-back against what was planned; row ids tell of some writes that ours overwrote."""
+        found = compare_zones(changes, _zone(before), _zone(after))
+        return replace(found, overwritten=self._remade(changes, before, after))
 
     def undo(self, changes: Sequence[Change], before: Snapshot, now: Snapshot) -> tuple[Change, ...]:
         """The changes that take a write back."""
@@ -99,12 +102,9 @@ class NamecheapZone:
         self, changes: Sequence[Change], before: Snapshot, earlier: Sequence[Snapshot], wait_s: float
     ) -> Evidence:
         """Ask the zone's authoritative servers."""
-        nameservers = self._nameservers
-        if not nameservers:
-            nameservers = tuple((await self._client.info(await self._client.registered(self._name))).nameservers)
         zones = [_zone(snapshot) for snapshot in earlier]
         after = applied(_zone(before), changes)
-        return await self._witness.verify(changes, after, zones, nameservers, wait_s)
+        return await self._witness.verify(changes, after, zones, self._nameservers, wait_s)
 
     # -- rows -----------------------------------------------------------------------------------------------------------
 
@@ -117,20 +117,34 @@ class NamecheapZone:
             "(setHosts clears the flag)"
         ]
 
+    def _remade(self, changes: Sequence[Change], before: Snapshot, after: Snapshot) -> tuple[str, ...]:
+        """Rows that no change touches and that have a new id although others kept theirs.
+
+        A row that stays keeps its id and one that is removed and made again gets a new one (recorded), so another writer
+        had replaced it between our read and our write. A row they added leaves no such trace.
+        """
+        touched = {side.key for change in changes for side in (change.before, change.after) if isinstance(side, Record)}
+        ids = {row.record(self._name).key: row.host_id for row in map(_row, before.raw) if row.host_id}
+        rows = {row.record(self._name).key: row.host_id for row in map(_row, after.raw) if row.host_id}
+        both = [key for key in rows if key in ids and key not in touched]
+        remade = [key for key in both if rows[key] != ids[key]]
+        return tuple(f"{kind} {name} {value[:80]}" for name, kind, value in remade) if len(remade) < len(both) else ()
+
     def _merged(self, changes: Sequence[Change], fresh: Snapshot) -> tuple[str, list[HostRow]]:
         """The mail mode and all rows to send: untouched rows exactly as they were read, ours changed or added."""
         email_type = _zone(fresh).email_type
-        rows = {row.record(self._name).key: row for row in (_row(raw) for raw in fresh.raw)}
-        added: list[Record] = []
+        gone: set[Key] = set()
+        added: dict[Key, HostRow] = {}
         for change in changes:
             if isinstance(change.after, EmailMode):
                 email_type = change.after.email_type
             if isinstance(change.before, Record):
-                rows.pop(change.before.key, None)
+                gone.add(change.before.key)
             if isinstance(change.after, Record):
-                added.append(change.after)
-        rows.update({record.key: HostRow.of(record) for record in added})
-        return email_type, list(rows.values())
+                added[change.after.key] = HostRow.of(change.after)
+        # Not by key: rows that differ only in spelling are one record to us and two rows to the provider.
+        kept = [row for row in map(_row, fresh.raw) if row.record(self._name).key not in gone | added.keys()]
+        return email_type, [*kept, *added.values()]
 
 
 def _row(raw: Mapping[str, Any]) -> HostRow:

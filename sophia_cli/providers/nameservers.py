@@ -66,7 +66,7 @@ class NameServers:
         }
         if not places:
             return Evidence(True if _only_files(changes) else None, ("no record type that DNS shows",))
-        servers = await self.servers(nameservers)
+        servers = await self.servers(self._given or nameservers or await delegated(after.name))
         if not servers:
             return Evidence(None, ("no name server could be found to ask",))
         deadline = self._clock.now().timestamp() + wait_s
@@ -103,9 +103,9 @@ class NameServers:
         return Evidence(verified, tuple(details))
 
     async def servers(self, nameservers: Sequence[str]) -> tuple[Server, ...]:
-        """The addresses to ask: of the given servers, else of the delegation's. Names that do not resolve are left out."""
+        """The addresses of servers (`HOST[:PORT]`). Names that do not resolve are left out."""
         found: list[Server] = []
-        for text in self._given or nameservers:
+        for text in nameservers:
             host, port = _host_port(text)
             found += [Server(host, address, port) for address in await _addresses(host)]
         return tuple(dict.fromkeys(found))
@@ -149,6 +149,18 @@ async def ask(server: Server, question: Question) -> Answer | None:
         if rrset.rdtype == kind and rrset.name == query.question[0].name:
             found |= {_value(rdata, question.type) for rdata in rrset}
     return frozenset(found)
+
+
+async def delegated(zone: str) -> tuple[str, ...]:
+    """The zone's name servers, as this machine's resolver tells them; empty when it does not."""
+    import dns.asyncresolver
+    import dns.exception
+
+    try:
+        answer = await dns.asyncresolver.resolve(zone, "NS", lifetime=QUERY_TIMEOUT_S)
+    except (dns.exception.DNSException, OSError):
+        return ()
+    return tuple(sorted(str(rdata.target).rstrip(".") for rdata in answer))
 
 
 def _value(rdata: object, kind: str) -> tuple[str, int | None]:

@@ -163,8 +163,6 @@ def test_an_unreachable_api_is_1(acme: Shop) -> None:
 def test_a_read_that_cannot_be_parsed_is_unknown_and_never_leads_to_a_write(
     acme: Shop, kind: str, command: str
 ) -> None:
-    if kind == "email_type_missing" and command == "getInfo":
-        pytest.skip("getInfo's mail mode is not relied on")
     acme.environment(MOVED, dns="purge: true")
     acme.sandbox.fault(kind, command=command, count=None)
     ran = acme.run("deploy", "--yes", "--confirm", DOMAIN)

@@ -134,3 +134,72 @@ def test_an_api_that_fails_leads_to_no_write_and_exit_1(acme: Shop) -> None:
     acme.sandbox.fault("truncated", command="getHosts", count=None)
     before = acme.rows()
     assert (acme.run("heal").code, acme.rows()) == (1, before)
+
+
+# -- drift without the API --------------------------------------------------------------------------------------------------
+
+
+def test_when_nothing_drifted_dns_alone_is_asked_from_the_second_pass_on(acme: Shop) -> None:
+    under(acme, "suggest")
+    assert acme.run("heal").code == 0
+    calls = len(acme.sandbox.calls())
+    assert acme.run("heal").code == 0
+    assert len(acme.sandbox.calls()) == calls
+
+
+def test_drift_that_dns_shows_makes_heal_read_the_api_and_repair(acme: Shop) -> None:
+    under(acme, "autonomous-safe")
+    acme.run("heal")
+    sabotage(acme)
+    assert acme.run("heal").code == 0
+    assert ("api", "A", "203.0.113.10") in acme.rows()
+
+
+@pytest.mark.parametrize(
+    "records",
+    [("{type: URL, value: 'https://example.net/', name: go}",), ("{type: ALIAS, value: example.net, name: al}",)],
+)
+def test_rows_that_dns_cannot_show_always_need_the_api(acme: Shop, records: tuple[str, ...]) -> None:
+    under(acme, "suggest", API, *records)
+    acme.run("heal")
+    calls = len(acme.sandbox.calls())
+    acme.run("heal")
+    assert len(acme.sandbox.calls()) > calls
+
+
+def test_a_run_in_between_makes_heal_read_the_api_again(acme: Shop) -> None:
+    under(acme, "suggest")
+    acme.run("heal")
+    acme.run("record", "set", "api", "A", "203.0.113.12", "--yes")
+    calls = len(acme.sandbox.calls())
+    assert acme.run("heal").code == 0
+    assert len(acme.sandbox.calls()) > calls
+
+
+def test_silent_name_servers_make_heal_read_the_api(acme: Shop) -> None:
+    under(acme, "suggest")
+    acme.run("heal")
+    acme.sandbox.fault("dns_servfail", count=None)
+    calls = len(acme.sandbox.calls())
+    assert acme.run("heal").code == 0
+    assert len(acme.sandbox.calls()) > calls
+
+
+def test_one_zone_that_cannot_be_read_does_not_keep_heal_from_the_others(acme: Shop) -> None:
+    from sophia_cli.sandbox import seed
+
+    seed(acme.data_file, "other.example", email_type="NONE", rows=[("www", "A", "203.0.113.1")])
+    acme.environment(API, more="ai_infrastructure: {autonomy: autonomous-safe}")
+    text = acme.file.read_text()
+    domains = (
+        f"    domains:\n      {DOMAIN}: {{records: {{r0: {API}}}}}\n"
+        "      other.example: {records: {w: {type: A, value: 203.0.113.1, name: www}}}\n"
+    )
+    text = text.replace(f"    domain: {DOMAIN}\n", domains).replace(f"    records:\n      r0: {API}\n", "")
+    acme.file.write_text(text)
+    assert acme.run("deploy", "--yes").code == 0
+    sabotage(acme)
+    acme.sandbox.fault("truncated", command="getHosts", domain="other.example", count=None)
+    ran = acme.run("heal", "-o", "json")
+    assert (ran.code, [entry["finding"]["id"] for entry in ran.data["open"]]) == (2, ["ZONE-UNREADABLE"])
+    assert ("api", "A", "203.0.113.10") in acme.rows()
