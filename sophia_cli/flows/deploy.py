@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Key, Record, Zone
-from sophia_cli.core.errors import ApprovalMissing, Declined, Refused, StalePlan
+from sophia_cli.core.errors import ApprovalMissing, Declined, Refused, StalePlan, StateError, WriteFailed
 from sophia_cli.core.history import Owned, Ownership, Run
 from sophia_cli.core.plan import Plan, applied
 from sophia_cli.core.policy import Approval, Need
@@ -143,6 +143,19 @@ async def record_approval(judged_plan: Plan, by: str, how: str, ground: Ground, 
 
 
 # -- ownership ----------------------------------------------------------------------------------------------------------
+
+
+async def remember_run(run: Run, seen: Mapping[str, Seen], settings: Settings, store: Store) -> None:
+    """`remember` for the targets that a run brought to its plan. Raises `WriteFailed`: the write itself stands."""
+    done = {leg.target for leg in run.legs if leg.phase == "done"}
+    try:
+        await remember({target: one for target, one in seen.items() if target in done}, settings, store, run)
+    except StateError as exc:
+        raise WriteFailed(
+            f"run {run.id} ended as {run.outcome}, and what the environment owns could not be noted: {exc.message}",
+            hint="free the state directory, then run: sophia deploy",
+            details={"run": run.public()},
+        ) from exc
 
 
 async def remember(seen: Mapping[str, Seen], settings: Settings, store: Store, run: Run | None) -> None:

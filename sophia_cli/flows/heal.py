@@ -11,7 +11,7 @@ from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
 from sophia_cli.core.settings import Settings
 from sophia_cli.flows.apply import Ground, apply_locked
-from sophia_cli.flows.deploy import remember
+from sophia_cli.flows.deploy import remember_run
 from sophia_cli.flows.drift import Fault, examine
 from sophia_cli.flows.plan import Judged, Seen, assemble, judged, policy_of
 from sophia_cli.flows.settle import settle_open_runs, verify_again
@@ -114,8 +114,7 @@ async def _repair(
 
 async def _apply(found: Judged, settings: Settings, ground: Ground) -> Run:
     run = await apply_locked(found.plan, None, replace(ground, wait_s=min(ground.wait_s, 10.0)))
-    done = {leg.target for leg in run.legs if leg.phase == "done"}
-    await remember({target: seen for target, seen in found.seen.items() if target in done}, settings, ground.store, run)
+    await remember_run(run, found.seen, settings, ground.store)
     return run
 
 
