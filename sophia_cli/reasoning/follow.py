@@ -1,0 +1,98 @@
+"""Follow-ups: short sentences that mean the intent before them with one thing changed; only where nothing is left to guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sophia_cli.reasoning import intents as i
+from sophia_cli.reasoning.entities import Token
+from sophia_cli.reasoning.intents import Intent
+from sophia_cli.reasoning.reading import Surroundings
+from sophia_cli.reasoning.slots import InvalidSlot
+
+_SMALL = frozenset(
+    {
+        "and",
+        "also",
+        "the",
+        "for",
+        "same",
+        "too",
+        "with",
+        "please",
+        "do",
+        "it",
+        "make",
+        "no",
+        "set",
+        "change",
+        "instead",
+        "to",
+        "now",
+        "use",
+    }
+)
+
+
+def read(tokens: Sequence[Token], surroundings: Surroundings) -> tuple[Intent, ...] | None:
+    """The previous intent as a follow-up changes it, or None when the sentence stands by itself."""
+    if not surroundings.previous or len(tokens) > 8:
+        return None
+    before = surroundings.previous[-1]
+    spoken = [token for token in tokens if token.kind not in {"comma", "stop", "question"}]
+    texts = [token.text for token in spoken]
+    if texts == ["why"]:
+        return _why(before)
+    content = [token for token in spoken if token.text not in _SMALL]
+    if len(content) != 1 or not texts:
+        return None
+    try:
+        if "too" in texts or texts[:3] in (["same", "for", content[0].text], ["the", "same", "for"]):
+            return _another(before, content[0], surroundings)
+        if "instead" in texts:
+            return _instead(before, content[0])
+    except InvalidSlot:
+        return None
+    return None
+
+
+def _why(before: Intent) -> tuple[Intent, ...] | None:
+    if isinstance(before, i.Analyze | i.ExplainFinding):
+        return (i.ExplainFinding(),)
+    if isinstance(before, i.WhatChanged):
+        return (replace(before, asks="why"),)
+    return None
+
+
+def _another(before: Intent, token: Token, surroundings: Surroundings) -> tuple[Intent, ...] | None:
+    """The same for another name, service or environment that is known."""
+    word = token.raw.lower()
+    if isinstance(before, i.SetRecord | i.CreateRecord | i.RemoveRecord):
+        types = surroundings.types_at(before.domain, word)
+        if isinstance(before, i.RemoveRecord):
+            return (replace(before, record=word, type=types[0], value=None),) if len(types) == 1 else None
+        return (replace(before, record=word),) if types or isinstance(before, i.CreateRecord) else None
+    if isinstance(before, i.ScaleService):
+        known = [name for name, aliases in surroundings.services if word in {name, *aliases} or token.text == name]
+        return (replace(before, service=known[0]),) if len(known) == 1 else None
+    if isinstance(before, i.Deploy | i.MakePlan) and word in surroundings.environments:
+        return (replace(before, environment=word),)
+    return None
+
+
+def _instead(before: Intent, token: Token) -> tuple[Intent, ...] | None:
+    """The same with another number, length or address, where the intent has exactly one place for it."""
+    length = token.when.seconds if token.when is not None and token.when.kind == "duration" else None
+    number = int(token.text) if token.kind == "number" and token.text.isdigit() else None
+    if isinstance(before, i.SetRecord | i.CreateRecord):
+        seconds = length or number
+        if seconds is not None and before.ttl is not None:
+            return (replace(before, ttl=seconds),)
+        family = {"A": "ip4", "AAAA": "ip6"}.get(before.type)
+        return (replace(before, value=token.text),) if token.kind == family and before.value else None
+    if isinstance(before, i.ScaleService) and number is not None:
+        if before.to is not None:
+            return (replace(before, to=number),)
+        return (replace(before, amount=number),) if before.amount is not None else None
+    return None
