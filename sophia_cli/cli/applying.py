@@ -68,6 +68,7 @@ async def _asked(found: Session, judged: Judged) -> Judged:
     from sophia_cli.flows.deploy import names_wanted, refuse_if_denied
     from sophia_cli.flows.plan import judged as judge_again
     from sophia_cli.output import plan as forms
+    from sophia_cli.output.style import counted
 
     colour = sys.stderr.isatty() and not found.common.no_color
     print(forms.text(judged.plan, judged.verdict, colour=colour), file=sys.stderr)
@@ -81,7 +82,8 @@ async def _asked(found: Session, judged: Judged) -> Judged:
     for target in [target for target in judged.plan.touched() if not target.startswith("config:")] or ["config"]:
         answer = "show"
         while answer == "show":
-            answer = choice(f"{target}: {len(judged.plan.of(target)) or len(judged.plan.changes)} changes.", options)
+            changes = judged.plan.of(target) or judged.plan.changes
+            answer = choice(f"{target}: {counted(len(changes), 'change')}.", options)
             if answer == "show":
                 print(forms.text(judged.plan, judged.verdict, colour=colour, verbose=True), file=sys.stderr)
         if answer == "quit":

@@ -37,13 +37,30 @@ APPROVALS = ("terminal", "unattended")
 FREE_SECTIONS = ("ip_addresses",)
 # Keys that are read and checked but change nothing yet; `config check` says so. Shorten this with the features.
 WITHOUT_EFFECT = (
+    "dns.delegation",
+    "ssl.email",
+    "ssl.directory",
+    "ssl.key_type",
     "ssl.profile",
+    "ssl.challenge",
     "ssl.store",
     "ssl.deploy_hook",
+    "monitoring.dns_health_check",
+    "monitoring.ping_endpoints",
+    "monitoring.alert_email",
+    "monitoring.webhook",
     "monitoring.prometheus",
+    "security.dns_sec",
     "security.api_rate_limiting",
     "security.ip_whitelist_enforcement",
+    "security.secret_rotation_days",
+    "pulumi.work_dir",
+    "pulumi.backend",
+    "pulumi.stacks",
+    "services",
+    "ai_infrastructure.learning_mode",
     "ai_infrastructure.auto_scale",
+    "ai_infrastructure.model",
 )
 
 

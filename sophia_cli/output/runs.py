@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.history import AuditEvent, AuditHead, Run
 from sophia_cli.output.foreign import escaped
-from sophia_cli.output.style import Palette
+from sophia_cli.output.style import Palette, counted
 
 
 def run_text(run: Run, *, colour: bool = False) -> str:
@@ -62,19 +62,23 @@ def progress_line(event: AuditEvent) -> str | None:
     changes = event.detail.get("changes", 0)
     count = len(changes) if isinstance(changes, list) else changes
     said = template.format(
-        target=event.target, run=event.run, outcome=event.outcome, count=count, error=event.detail.get("error")
+        target=event.target,
+        run=event.run,
+        outcome=event.outcome,
+        changes=counted(count, "change"),
+        error=event.detail.get("error"),
     )
     return escaped(said)
 
 
 _PROGRESS: Mapping[tuple[str, str | None], str] = {
-    ("apply.write", None): "{target}: writing {count} changes",
+    ("apply.write", None): "{target}: writing {changes}",
     ("apply.write", "failed"): "{target}: the write failed ({error}); reading back",
     ("apply.read_back", "as planned"): "{target}: read back as planned",
     ("apply.read_back", "as before"): "{target}: read back as before",
     ("apply.read_back", "wrong"): "{target}: read back wrong",
     ("apply.read_back", "failed"): "{target}: cannot be read back ({error}); trying again",
-    ("apply.undo", None): "{target}: taking {count} changes back",
+    ("apply.undo", None): "{target}: taking {changes} back",
     ("apply.undo", "as before"): "{target}: is as before",
     ("apply.verify", "verified"): "{target}: verified",
     ("apply.verify", "not yet"): "{target}: its name servers do not show the change yet",
@@ -89,8 +93,6 @@ def error_text(error: SophiaError, *, colour: bool = False) -> str:
     """What, where, and what next."""
     palette = Palette(colour)
     lines = [f"{palette.paint('red', 'error:')} " + "\n".join(escaped(line) for line in error.message.split("\n"))]
-    for diagnostic in error.details.get("diagnostics", ()):
-        lines.append("  " + diagnostic_line(diagnostic))
     if error.hint:
         lines.append(f"{palette.paint('cyan', 'next:')} {escaped(error.hint)}")
     return "\n".join(lines) + "\n"

@@ -37,3 +37,8 @@ class Palette:
     def padded(self, style: str, text: str, width: int) -> str:
         """The text painted and filled to a width that does not count the codes."""
         return self.paint(style, text) + " " * max(0, width - len(text))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: `1 change`, `2 changes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

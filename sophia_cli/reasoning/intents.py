@@ -371,7 +371,7 @@ class InspectCertificate(Intent):
     subject: str
 
     def _words(self) -> list[str]:
-        return ["cert", "inspect", *_operands(self.subject)]
+        return ["cert", "show", *_operands(self.subject)]
 
     def phrase(self) -> str:
         return f"inspect the certificate of {self.subject}"
@@ -660,7 +660,7 @@ class ShowExpiry(Intent):
 
     def _words(self) -> list[str]:
         if self.kind == "certificate":
-            return ["cert", "inspect", *_operands(self.subject)]
+            return ["cert", "show", *_operands(self.subject)]
         return ["analyze", "--agent", "cost", *_operands(f"dns:{self.subject}")]
 
     def phrase(self) -> str:

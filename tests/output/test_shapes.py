@@ -105,7 +105,7 @@ def test_ask_and_config_and_approval_and_error(acme: Shop) -> None:
 def test_stdout_is_exactly_one_document_and_progress_goes_to_stderr(acme: Shop) -> None:
     ran = acme.run("deploy", "--yes", "-o", "json")
     assert json.loads(ran.out)["schema"] == "sophia.run/1"
-    assert "writing 1 changes" in ran.err
+    assert "writing 1 change" in ran.err
     quiet = acme.run("rollback", "--yes", "-o", "json", "-q")
     assert quiet.err == ""
 
