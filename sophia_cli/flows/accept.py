@@ -9,7 +9,7 @@ from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import Refused, UsageError
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.lasting import lasting
-from sophia_cli.core.plan import Kept, Plan
+from sophia_cli.core.plan import Kept, Plan, applied
 from sophia_cli.core.ports import EnvironmentFile, Store
 from sophia_cli.core.settings import Settings
 from sophia_cli.flows.plan import Judged, assemble, judged
@@ -60,7 +60,8 @@ async def accepted(
     edits: list[Change] = []
     for one in found.seen.values():
         mine = [change for change in changes if change.target == one.target]
-        edits += lasting(mine, one.desired, settings.environment, (lambda _path: None) if file is None else file.source)
+        source = (lambda _path: None) if file is None else file.source
+        edits += lasting(mine, one.desired, applied(one.zone, mine), settings.environment, source)
     if edits and file is None:
         raise Refused(f"the environment {settings.environment} cannot be written, so an accepted change would not last")
     plan = assemble(

@@ -64,10 +64,10 @@ def checked(record: Record, zone: str) -> Record:
     return row
 
 
-def changes_for(edit: Edit, zone: Zone) -> tuple[Change, ...]:
+def changes_for(edit: Edit, zone: Zone, desired: DesiredZone) -> tuple[Change, ...]:
     """What an edit changes in a zone; empty when it is so already. Raises `Refused` when there is nothing to remove."""
     if isinstance(edit, SetRecord):
-        return tuple(_set(edit, zone))
+        return tuple(_set(edit, zone, desired))
     rows = [
         row
         for row in zone.at(edit.name)
@@ -83,13 +83,15 @@ def changes_for(edit: Edit, zone: Zone) -> tuple[Change, ...]:
     return tuple(Change(target, "dns.record", "delete", row, None, edit.source, reason) for row in rows)
 
 
-def _set(edit: SetRecord, zone: Zone) -> list[Change]:
+def _set(edit: SetRecord, zone: Zone, desired: DesiredZone) -> list[Change]:
     wanted = edit.record
     target, reason = zone_target(zone.name), "asked for"
     rivals = _rivals(wanted, zone)
     same = next((row for row in zone.records if row.key == wanted.key), None)
     old = same or (rivals[0] if rivals else None)
-    ttl = wanted.ttl if wanted.ttl is not None else (old.ttl if old else None) or DEFAULT_TTL
+    named = next((row.record for row in desired.records if (row.record.name, row.record.type) == wanted.key[:2]), None)
+    given = (wanted.ttl, old.ttl if old else None, named.ttl if named else None, desired.ttl)
+    ttl = next((ttl for ttl in given if ttl is not None), DEFAULT_TTL)
     row = replace(wanted, ttl=ttl)
     changes = []
     if old is None:
@@ -132,7 +134,7 @@ async def plan_edits(
         target = zone_target(zone.name)
         if target not in zones:
             raise UsageError(f"{zone.name} is not a target here", hint="check --target")
-        made = changes_for(edit, zones[target])
+        made = changes_for(edit, zones[target], zone)
         zones[target] = applied(zones[target], made)
         changes += made
     return await plan_changes(changes, settings, seen, file, store, now, overrides)
@@ -161,7 +163,7 @@ async def plan_changes(
         if not mine:
             continue
         source = (lambda _path: None) if file is None else file.source
-        edits += lasting(mine, one.desired, settings.environment, source)
+        edits += lasting(mine, one.desired, applied(one.zone, mine), settings.environment, source)
     if edits and file is None:
         patch = "\n".join(f"  {_by_hand(edit)}" for edit in edits)
         raise Refused(

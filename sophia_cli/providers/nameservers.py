@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sophia_cli.core.changes import Change
-from sophia_cli.core.dns import REDIRECT_TYPES, Record, Zone, normalised, published
+from sophia_cli.core.dns import APEX, REDIRECT_TYPES, Record, Zone, normalised, published
 from sophia_cli.core.ports import Clock, Evidence
 
 QUERY_TIMEOUT_S = 2.0
@@ -19,6 +19,44 @@ LONGEST_PAUSE_S = 5.0
 # What a server's answer can be held against. ALIAS, URL, FRAME and MXE rows are answered with the provider's own
 # addresses, and a delegation below the zone is answered with a referral.
 OBSERVABLE = frozenset({"A", "AAAA", "CNAME", "MX", "TXT", "CAA"})
+
+# What the host-record API can neither return nor write (types of setHosts, API reference).
+FOREIGN_TYPES = ("SRV", "HTTPS", "SVCB", "SSHFP", "NAPTR", "LOC", "TLSA")
+# Names at which services publish SRV records (RFC 2782; IANA service names in common use with mail, calendars and chat).
+SERVICES = tuple(
+    f"_{service}._{protocol}"
+    for service, protocol in (
+        ("autodiscover", "tcp"),
+        ("caldav", "tcp"),
+        ("caldavs", "tcp"),
+        ("carddav", "tcp"),
+        ("carddavs", "tcp"),
+        ("imap", "tcp"),
+        ("imaps", "tcp"),
+        ("jmap", "tcp"),
+        ("kerberos", "tcp"),
+        ("kerberos", "udp"),
+        ("ldap", "tcp"),
+        ("matrix", "tcp"),
+        ("matrix-fed", "tcp"),
+        ("minecraft", "tcp"),
+        ("pop3", "tcp"),
+        ("pop3s", "tcp"),
+        ("sip", "tcp"),
+        ("sip", "tls"),
+        ("sip", "udp"),
+        ("sipfederationtls", "tcp"),
+        ("sips", "tcp"),
+        ("smtp", "tcp"),
+        ("submission", "tcp"),
+        ("submissions", "tcp"),
+        ("turn", "udp"),
+        ("stun", "udp"),
+        ("xmpp-client", "tcp"),
+        ("xmpp-server", "tcp"),
+    )
+)
+MOST_NAMES = 40  # names of a zone that are asked for foreign types before a write
 
 Answer = frozenset[tuple[str, int | None]]
 
@@ -101,6 +139,23 @@ class NameServers:
                 details.append(f"{server} answers {shown} for {question.name} {question.type}")
         verified = False if False in verdicts else None if None in verdicts else True
         return Evidence(verified, tuple(details))
+
+    async def hidden(self, zone: Zone, nameservers: Sequence[str]) -> tuple[str, ...]:
+        """Records that the zone's servers show and its provider's API cannot return: a whole-zone write may drop them.
+
+        SRV at the names services use, and types the API does not know at the zone's own names (recorded: rows made in
+        the web console are invisible to getHosts). Empty when there are none, or when no server can be asked.
+        """
+        servers = await self.servers(self._given or nameservers or await delegated(zone.name))
+        if not servers:
+            return ()
+        names = sorted({row.name for row in zone.records if not row.name.startswith("*")} | {APEX})[:MOST_NAMES]
+        questions = [Question(f"{service}.{zone.name}", "SRV") for service in SERVICES]
+        questions += [Question(zone.fqdn(name), kind) for name in names for kind in FOREIGN_TYPES]
+        answers = await self.ask_all([(servers[0], question) for question in questions])
+        return tuple(
+            f"{question.type} {question.name}" for question, answer in zip(questions, answers, strict=True) if answer
+        )
 
     async def servers(self, nameservers: Sequence[str]) -> tuple[Server, ...]:
         """The addresses of servers (`HOST[:PORT]`). Names that do not resolve are left out."""
