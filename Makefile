@@ -29,7 +29,7 @@ test: $(STAMP) ## the tests; never needs root
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-servers: ## install the Debian packages of servers that tests use (needs root)
-	apt-get update -q && apt-get install -y -q --no-install-recommends tmux
+	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends tmux
 
 lint: $(STAMP) ## ruff, mypy strict
 	@$(BIN)/ruff check .
@@ -40,11 +40,11 @@ format: $(STAMP) ## let ruff rewrite the formatting
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## ratios against named baselines, in one run
-	@$(BIN)/python bench/run.py
+bench: $(STAMP) ## ratios against named baselines, in one run (ARGS=--full: with 100 000 records)
+	@$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(STAMP) ## write the generated pages (command reference, check catalogue, README output, pictures)
 	@$(BIN)/python docs/generate.py
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/.venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,11 +13,11 @@ from sophia_cli.core.history import Snapshot
 from sophia_cli.core.plan import diff_zone, zone_target
 from sophia_cli.core.settings import DesiredZone, Settings
 from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground
+from sophia_cli.flows.concurrency import side_by_side
 from sophia_cli.flows.plan import Seen, see
 
 API_EVERY = timedelta(hours=24)
 SEEN = "seen"
-IN_FLIGHT = 32
 
 # What DNS cannot show (see `NameServers`): zones that name such rows are always read by the API.
 _UNSEEN_BY_DNS = frozenset({"ALIAS", "MXE", "URL", "URL301", "FRAME", "NS"})
@@ -47,18 +46,16 @@ async def examine(settings: Settings, ground: Ground, *, remember: bool) -> Exam
     With `remember`, what the API showed is kept, so that the next pass can do with DNS alone.
     """
     zones = [zone for zone in settings.zones if zone_target(zone.name) in ground.targets]
-    gate = asyncio.Semaphore(IN_FLIGHT)
     failures: list[SophiaError] = []
 
     async def one(zone: DesiredZone) -> tuple[list[Fault], Seen | None]:
-        async with gate:
-            try:
-                return await _zone(zone, settings, ground, remember=remember)
-            except SophiaError as exc:
-                failures.append(exc)
-                return [Fault(_unreadable(zone_target(zone.name), exc))], None
+        try:
+            return await _zone(zone, settings, ground, remember=remember)
+        except SophiaError as exc:
+            failures.append(exc)
+            return [Fault(_unreadable(zone_target(zone.name), exc))], None
 
-    results = await asyncio.gather(*(one(zone) for zone in zones))
+    results = await side_by_side(one, zones)
     if failures and len(failures) == len(zones):
         raise failures[0]
     faults = tuple(fault for found, _ in results for fault in found)

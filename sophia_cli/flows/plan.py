@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from sophia_cli.core.policy import LIMITS, Past, Policy, Verdict, judge
 from sophia_cli.core.ports import ReadPort, Store
 from sophia_cli.core.risk import Zones
 from sophia_cli.core.settings import DesiredZone, Settings
+from sophia_cli.flows.concurrency import side_by_side
 
 DAY = timedelta(hours=24)
 
@@ -58,7 +58,7 @@ class Judged:
 async def observe(settings: Settings, readers: Mapping[str, ReadPort], store: Store) -> tuple[Seen, ...]:
     """Read every zone of the environment that has a reader, concurrently. The first failure is raised: no guesses."""
     zones = [zone for zone in settings.zones if zone_target(zone.name) in readers]
-    return tuple(await asyncio.gather(*(see(zone, readers, settings, store) for zone in zones)))
+    return await side_by_side(lambda zone: see(zone, readers, settings, store), zones)
 
 
 async def see(desired: DesiredZone, readers: Mapping[str, ReadPort], settings: Settings, store: Store) -> Seen:

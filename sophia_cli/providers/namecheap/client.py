@@ -80,6 +80,7 @@ class NamecheapClient:
             jitter=jitter,
         )
         self._listed: tuple[DomainSummary, ...] | None = None
+        self._listing = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"NamecheapClient({self.endpoint!r})"
@@ -118,9 +119,10 @@ class NamecheapClient:
     async def registered(self, name: str) -> str:
         """The registered name that equals `name`, in A-labels; raises NotInAccount. Substrings and parents never count."""
         wanted = _name(name)
-        if self._listed is not None and any(item.name == wanted for item in self._listed):
-            return wanted
-        owned = [item.name for item in await self.domains()]
+        async with self._listing:  # zones read side by side share one listing
+            if self._listed is not None and any(item.name == wanted for item in self._listed):
+                return wanted
+            owned = [item.name for item in await self.domains()]
         if wanted in owned:
             return wanted
         parent = next((item for item in owned if wanted.endswith("." + item)), None)
