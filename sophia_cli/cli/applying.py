@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sophia_cli.cli.options import Output
-from sophia_cli.cli.printing import note, result
+from sophia_cli.cli.printing import note, result, said
 from sophia_cli.core.errors import ApprovalMissing, Declined, Interrupted, StateError, UsageError, WriteFailed
 from sophia_cli.core.plan import Plan
 
@@ -152,14 +152,15 @@ async def report(found: Session, run: Run | None, plan: Plan) -> None:
         result(envelope("run", {**data, "proposals": proposals, "audit": {"count": head.count, "head": head.hash}}))
         return
     if run is None:
-        result("Nothing to do: the targets are what the environment says.\n")
+        text = "Nothing to do: the targets are what the environment says.\n"
     else:
-        result(run_text(run, colour=wants_colour(found.common)))
+        text = run_text(run, colour=wants_colour(found.common))
     if plan.proposals:
         from sophia_cli.output.plan import proposal_lines
         from sophia_cli.output.style import Palette
 
-        result("\n".join(proposal_lines(plan.proposals, Palette(wants_colour(found.common)))) + "\n")
+        text += "\n".join(proposal_lines(plan.proposals, Palette(wants_colour(found.common)))) + "\n"
+    said(found.common, text)
     note(found.common, head_line(head))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result
+from sophia_cli.cli.printing import only, result, said
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Record an approval of exactly this plan: bound to its digest, for 24 hours, for one use."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_approve(common, plan_file, by, out))
 
 
@@ -76,5 +76,5 @@ async def _approve(common: Common, plan_file: Path, by: str | None, out: Path | 
     if common.output is Output.json:
         result(text)
     else:
-        result(f"approved {approval.plan} by {approval.by} ({how}) until {approval.until:%Y-%m-%d %H:%M} UTC\n")
+        said(common, f"approved {approval.plan} by {approval.by} ({how}) until {approval.until:%Y-%m-%d %H:%M} UTC\n")
     return 0

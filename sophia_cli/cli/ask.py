@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import note, only, result
+from sophia_cli.cli.printing import note, only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Say it in plain language: get a reading, the equal command, and a plan behind the same gate as deploy."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_ask(common, " ".join(text) if text else None))
 
 
@@ -54,12 +54,14 @@ async def _once(found: Session, text: str) -> int:
     reply = await ask(text, _world(found, ()))
     await found.stream().say("ask", outcome="refused" if reply.goes_nowhere else "read", command=reply.command)
     runs: list[Run] = []
-    if found.common.output is Output.text:
-        result(_text(found, reply))
+    if found.common.output is not Output.json:
+        said(found.common, _text(found, reply))
     wants_write = reply.judged is not None and not reply.judged.plan.is_empty()
     try:
         if wants_write and (found.common.yes or may_ask(found.common)):
             runs += await _carry_out(found, reply)
+        elif wants_write:
+            note(found.common, f"Nothing is changed yet; to do it: {reply.command} --yes")
     finally:
         if found.common.output is Output.json:
             _print_json(reply, runs)
@@ -72,7 +74,7 @@ async def _carry_out(found: Session, reply: Reply) -> list[Run]:
     assert reply.judged is not None
     judged = await consented(found, reply.judged)
     run = await applied(found, judged)
-    if found.common.output is Output.text:
+    if found.common.output is not Output.json:
         await report(found, run, judged.plan)
     return [] if run is None else [run]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result
+from sophia_cli.cli.printing import only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.core.history import AuditEvent
@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
         run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="One run.")] = None,
     ) -> int:
         """Show what was done, by whom, when and with which end."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_audit(common, None, shown=True, since=_time(since), until=_time(until), by=by, run=run))
 
     @command(group, "verify")
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Check the chain: changed, reordered and cut lines show, the tail included. Exit 1 when it does not hold."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_audit(common, head, shown=False))
 
 
@@ -74,7 +74,7 @@ async def _audit(
         listed = [event.data() for event in events] if shown else []
         result(envelope("audit", audit_data(listed, found.count, found.hash, problems)))
     else:
-        result(audit_text(events if shown else [], found, problems, colour=wants_colour(common)))
+        said(common, audit_text(events if shown else [], found, problems, colour=wants_colour(common)))
     return 1 if problems and not shown else 0
 
 

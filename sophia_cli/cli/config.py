@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result
+from sophia_cli.cli.printing import only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.esc.environment import Environment
@@ -28,19 +28,19 @@ def register(app: typer.Typer) -> None:
         reveal: Annotated[bool, typer.Option("--reveal", help="Show secrets (on a terminal).")] = False,
     ) -> int:
         """Evaluate an ESC file, whatever its sections, and show its values."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_show(common, reveal))
 
     @command(group, "check")
     def check(common: Common) -> int:
         """Hold the environment against what sophia understands; warn of misspelt keys and of keys without effect."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_check(common))
 
     @command(group, "explain")
     def explain(common: Common, path: Path) -> int:
         """Tell where a value comes from: each file and line that contributed, and what overrode what."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_explain(common, path))
 
     @command(group, "set")
@@ -50,19 +50,19 @@ def register(app: typer.Typer) -> None:
         value: Annotated[str, typer.Argument(metavar="VALUE", help="A YAML value, such as 600 or [a, b].")],
     ) -> int:
         """Set one value of the environment's file in place, shown as a diff first."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_set(common, path, value))
 
     @command(group, "learning")
     def learning(common: Common) -> int:
         """What was learnt from accepted and rejected proposals."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         from sophia_cli.output.json_v1 import envelope
 
         if common.output is Output.json:
             result(envelope("learning", {"rules": []}))
         else:
-            result("Nothing is learnt yet: this version weighs every rule as it was shipped.\n")
+            said(common, "Nothing is learnt yet: this version weighs every rule as it was shipped.\n")
         return 0
 
 
@@ -91,7 +91,7 @@ async def _show(common: Common, reveal: bool) -> int:
     if common.output is Output.json:
         result(envelope("config", _data(environment, diagnostics, reveal=reveal)))
     else:
-        result(tree(environment.values(reveal=reveal)))
+        said(common, tree(environment.values(reveal=reveal)))
         for diagnostic in diagnostics:
             print(diagnostic_line(diagnostic), file=sys.stderr)
     if environment.errors:
@@ -118,7 +118,7 @@ async def _check(common: Common) -> int:
         counts = (
             f"{len(reading.settings.zones)} zones, {records} records, {errors} errors, {len(lines) - errors} warnings"
         )
-        result("\n".join([*lines, f"{environment.name}: {counts}"]) + "\n")
+        said(common, "\n".join([*lines, f"{environment.name}: {counts}"]) + "\n")
     return InvalidEnvironment.exit_code if errors else 0
 
 
@@ -139,7 +139,7 @@ async def _explain(common: Common, path: str) -> int:
     if common.output is Output.json:
         result(envelope("explain", {"environment": environment.name, "path": path, "steps": rows}))
     else:
-        result(chain(path, rows, colour=wants_colour(common)))
+        said(common, chain(path, rows, colour=wants_colour(common)))
     return 0
 
 

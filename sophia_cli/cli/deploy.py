@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Apply a plan under approval, verify it, and take it back when verification fails."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_deploy(common, plan_file, tuple(accept or ())))
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result
+from sophia_cli.cli.printing import only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.core.settings import Settings
@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     @command(app, "doctor")
     def doctor(common: Common) -> int:
         """Show what is set up, what is missing, and the command that mends it. Exit 1 when something is."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_doctor(common))
 
 
@@ -59,7 +59,7 @@ async def _doctor(common: Common) -> int:
             lines.append(f"{palette.padded(style, word, 9)} {check.name}: {escaped(check.message)}")
             if check.mend and check.ok is not True:
                 lines.append(f"{'':9} {palette.paint('cyan', escaped(check.mend))}")
-        result("\n".join(lines) + "\n")
+        said(common, "\n".join(lines) + "\n")
     return 1 if any(check.ok is False for check in checks) else 0
 
 

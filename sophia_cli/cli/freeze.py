@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result
+from sophia_cli.cli.printing import only, result, said
 
 Target = Annotated[
     str | None,
@@ -34,19 +34,19 @@ async def _switch(common: Common, target: str | None, *, freezing: bool) -> int:
     from sophia_cli.cli.runtime import local_state
     from sophia_cli.output.json_v1 import envelope
 
-    only(common, Output.text, Output.json)
+    only(common, Output.text, Output.json, Output.markdown)
     pattern = "*" if target is None else target if ":" in target or "*" in target else f"dns:{target}"
     found = local_state(common)
     if freezing:
         await found.store.freezes.freeze(pattern)
-        said = f"{pattern} is frozen; sophia thaw {'' if target is None else target}".rstrip() + " allows writes again"
+        told = f"{pattern} is frozen; sophia thaw {'' if target is None else target}".rstrip() + " allows writes again"
     else:
         was = await found.store.freezes.thaw(pattern)
-        said = f"{pattern} is thawed" if was else f"{pattern} was not frozen"
+        told = f"{pattern} is thawed" if was else f"{pattern} was not frozen"
     await found.stream.say("freeze" if freezing else "thaw", target=pattern)
     patterns = sorted(await found.store.freezes.patterns())
     if common.output is Output.json:
         result(envelope("freeze", {"frozen": patterns}))
     else:
-        result(said + "\n" + (f"frozen now: {', '.join(patterns)}\n" if patterns else ""))
+        said(common, told + "\n" + (f"frozen now: {', '.join(patterns)}\n" if patterns else ""))
     return 0

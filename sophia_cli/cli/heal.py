@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import note, only, result
+from sophia_cli.cli.printing import note, only, result, said
 from sophia_cli.core.errors import Interrupted, SophiaError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
         ] = None,
     ) -> int:
         """Settle what was interrupted, find drift, repair what the autonomy allows, report the rest. Made for cron."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_heal(common, dry_run) if watch is None else _watch(common, dry_run, watch))
 
 
@@ -66,9 +66,9 @@ async def _report(found: Session, healed: Healed, *, one_line: bool) -> None:
     from sophia_cli.output.heal import text
     from sophia_cli.output.runs import head_line
 
-    said = text(healed, colour=wants_colour(found.common), verbose=found.common.verbose)
-    if said:
-        result(said)
+    told = text(healed, colour=wants_colour(found.common), verbose=found.common.verbose)
+    if told:
+        said(found.common, told)
     if healed.runs:
         head, _ = await found.store.audit.verify()
         note(found.common, head_line(head))

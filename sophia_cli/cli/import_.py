@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import note, only, result
+from sophia_cli.cli.printing import note, only, said
 
 if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="A registered domain of the account.")],
     ) -> int:
         """Write the environment's dns section from the live zone; the next plan is then empty."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_import(common, domain.rstrip(".").lower()))
 
 
@@ -73,8 +73,8 @@ async def _import(common: Common, domain: str) -> int:
 
 
 async def _closing(found: Session, path: Path, records: int) -> None:
-    if found.common.output is Output.text:
-        result(f"{path}: {records} records written; next: sophia plan -e {path}\n")
+    if found.common.output is not Output.json:
+        said(found.common, f"{path}: {records} records written; next: sophia plan -e {path}\n")
 
 
 def _path(common: Common) -> Path:
@@ -122,7 +122,6 @@ async def _settings(common: Common, path: Path, domain: str) -> Settings:
             api_user=secrets.get("api_user"),
             api_key=secrets.get("api_key"),
             username=secrets.get("username"),
-            endpoint=os.environ.get("NAMECHEAP_ENDPOINT"),
             client_ips=here,
         ),
         writable=str(path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from sophia_cli.cli.options import Common, Output
@@ -12,6 +13,15 @@ def result(text: str) -> None:
     """Write a command's result to stdout."""
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def said(common: Common, text: str) -> None:
+    """Write a result in words; as Markdown it is one code block, which nothing inside can end (CommonMark 4.5)."""
+    if common.output is Output.markdown:
+        runs = re.findall(r"`+", text)
+        fence = "`" * max(3, 1 + max(map(len, runs), default=0))
+        text = f"{fence}text\n{text.rstrip()}\n{fence}\n"
+    result(text)
 
 
 def note(common: Common, text: str) -> None:

@@ -56,7 +56,7 @@ async def _edit(
     from sophia_cli.flows.edit import RemoveRecord, SetRecord, checked, find_zone, plan_edits
     from sophia_cli.flows.plan import parsed_overrides
 
-    only(common, Output.text, Output.json)
+    only(common, Output.text, Output.json, Output.markdown)
     if kind.upper() not in (*HOST_TYPES, "SRV"):
         raise UsageError(f"unknown record type {kind}", hint=f"known types: {', '.join(HOST_TYPES)}")
     async with session(common, "record") as found:

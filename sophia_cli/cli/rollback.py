@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         run: Annotated[str | None, typer.Argument(metavar="[RUN]", help="The run to undo (default: the last).")] = None,
     ) -> int:
         """Undo a run's own changes against what is there now; later edits of others are kept and named."""
-        only(common, Output.text, Output.json)
+        only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_rollback(common, run))
 
 

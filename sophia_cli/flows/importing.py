@@ -23,7 +23,7 @@ class Import:
 
 
 def import_zone(zone: Zone, environment: str, *, provider: str, namecheap: bool) -> Import:
-    """The `dns` section for a zone. `namecheap` adds a section that takes the credentials from process variables."""
+    """The `dns` section for a zone. `namecheap` adds a section that takes credentials and address from process variables."""
     rows, left_out = _nameable(zone)
     common = Counter(row.ttl for row in rows).most_common(1)
     ttl = common[0][0] if common else None
@@ -39,6 +39,7 @@ def import_zone(zone: Zone, environment: str, *, provider: str, namecheap: bool)
     if namecheap:
         for name in ("api_user", "api_key", "username"):
             section[f"namecheap.{name}"] = {"fn::secret": f"${{NAMECHEAP_{name.upper()}}}"}
+        section["namecheap.client_ip_detection.fallback"] = "${NAMECHEAP_CLIENT_IP}"
     reason = f"imported from {zone.name}"
     changes = [
         Change(config_target(environment), "config.value", "create", None, ConfigValue(path, value), "user", reason)

@@ -69,5 +69,5 @@ def text(healed: HealPass, *, colour: bool = False, verbose: bool = False) -> st
         if finding.help:
             lines.append(palette.paint("dim", f"  {escaped(finding.help)}"))
     lines += [run_text(run, colour=colour).rstrip("\n") for run in healed.runs]
-    lines.append(f"score {healed.score_before} -> {healed.score_after}")
+    lines.append(f"drift score {healed.score_before} -> {healed.score_after}")
     return "\n".join(lines) + "\n"

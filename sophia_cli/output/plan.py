@@ -47,7 +47,7 @@ def _target_lines(plan: Plan, target: str, palette: Palette, *, verbose: bool) -
         why = escaped(one.why)
         lines.append(
             palette.paint(
-                "dim", f"  = {one.record.type:<6} {escaped(one.record.name):<14} {_value(one.record)}  ({why})"
+                "dim", f"  = {'':<4}{one.record.type:<6} {escaped(one.record.name):<14} {_value(one.record)}  ({why})"
             )
         )
     if len(kept) > len(shown):
