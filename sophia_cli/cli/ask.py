@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
     from sophia_cli.core.findings import Finding
     from sophia_cli.core.history import Run
-    from sophia_cli.flows.ask import Reply, World
+    from sophia_cli.flows.reply import Reply, World
 
 _HELP = "/plan shows the last plan, /apply applies it, /quit ends"
 
@@ -110,7 +110,7 @@ def _text(found: Session, reply: Reply) -> str:
 
 def _world(found: Session, previous: tuple[Any, ...]) -> World:
     from sophia_cli.cli.analyze import examined
-    from sophia_cli.flows.ask import World
+    from sophia_cli.flows.reply import World
 
     async def findings(agents: Any) -> tuple[Finding, ...]:
         return (await examined(found, agents)).findings

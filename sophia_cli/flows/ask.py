@@ -3,98 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sophia_cli.core.changes import Change, EmailMode
 from sophia_cli.core.dns import Record, Zone, relative
 from sophia_cli.core.errors import Refused, SophiaError, UsageError
-from sophia_cli.core.findings import Finding
-from sophia_cli.core.history import Run
 from sophia_cli.core.plan import zone_target
-from sophia_cli.core.ports import EnvironmentFile
-from sophia_cli.core.settings import DesiredZone, Settings
-from sophia_cli.flows.apply import Ground
+from sophia_cli.core.settings import DesiredZone
+from sophia_cli.flows import answers
 from sophia_cli.flows.edit import Edit, RemoveRecord, SetRecord, checked, find_zone, plan_changes, plan_edits
-from sophia_cli.flows.plan import Judged, make_plan, observe
+from sophia_cli.flows.plan import make_plan, observe
 from sophia_cli.flows.proposals import proposals
+from sophia_cli.flows.reply import Reply, World
 from sophia_cli.flows.rollback import plan_rollback
 from sophia_cli.reasoning import intents as said
 from sophia_cli.reasoning.engine import read
 from sophia_cli.reasoning.reading import NotAWrite, OutOfScope, Surroundings, Unclear, Understood
-
-ENGINE = "offline"
-
-
-class Registration(Protocol):
-    """When a domain runs out, as the registrar lists it."""
-
-    @property
-    def name(self) -> str:
-        """The registered name."""
-        ...
-
-    @property
-    def expires(self) -> Any:
-        """The date it runs out, or None."""
-        ...
-
-    @property
-    def auto_renew(self) -> bool | None:
-        """Whether it renews by itself."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What comes of a sentence. At most one of `answer`, `clarify`, `refused` and `judged` says how it went on."""
-
-    text: str
-    reading: str
-    intents: tuple[said.Intent, ...] = ()
-    command: str | None = None
-    clarify: tuple[str, ...] = ()
-    answer: str | None = None
-    evidence: tuple[str, ...] = ()
-    judged: Judged | None = None
-    refused: str | None = None
-
-    @property
-    def goes_nowhere(self) -> bool:
-        """Whether it asks back or refuses (exit 3)."""
-        return bool(self.clarify) or self.refused is not None
-
-    def data(self, runs: Sequence[Run], plan: Mapping[str, Any] | None) -> dict[str, Any]:
-        """The public shape (contract, `sophia.ask/1`)."""
-        shown = [{"name": intent.name, "slots": intent.slots()} for intent in self.intents]
-        return {
-            "text": self.text,
-            "reading": self.reading,
-            "intent": shown[0] if shown else None,
-            "intents": shown,
-            "command": self.command,
-            "clarify": list(self.clarify),
-            "answer": self.answer,
-            "evidence": list(self.evidence),
-            "plan": plan,
-            "runs": [run.public() for run in runs],
-            "engine": ENGINE,
-            "refused": self.refused,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """What a sentence can be about: read ports and the state. Nothing here writes."""
-
-    settings: Settings
-    ground: Ground
-    file: EnvironmentFile | None
-    findings: Callable[[Sequence[str] | None], Awaitable[tuple[Finding, ...]]]
-    registrations: Callable[[], Awaitable[Sequence[Registration]]]
-    time_zone: str = "UTC"
-    previous: tuple[said.Intent, ...] = field(default=())
 
 
 async def ask(text: str, world: World) -> Reply:
@@ -179,14 +105,14 @@ async def _single(reply: Reply, intent: said.Intent, world: World, now: datetime
         said.Deploy: _environment,
         said.RollbackRun: _rollback,
         said.UndoLast: _rollback,
-        said.WhatChanged: _what_changed,
-        said.ShowCost: _registrations,
-        said.ShowRenewals: _registrations,
-        said.ShowExpiry: _registrations,
-        said.Analyze: _status,
-        said.ShowStatus: _status,
-        said.VerifyAudit: _verify,
-        said.Help: _help,
+        said.WhatChanged: answers.what_changed,
+        said.ShowCost: answers.registrations,
+        said.ShowRenewals: answers.registrations,
+        said.ShowExpiry: answers.registrations,
+        said.Analyze: answers.status,
+        said.ShowStatus: answers.status,
+        said.VerifyAudit: answers.verify_log,
+        said.Help: answers.help_,
     }
     return await handlers[type(intent)](reply, intent, world, now)
 
@@ -286,98 +212,3 @@ def _is_about_certificates(source: str) -> bool:
 async def _rollback(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     run = intent.run if isinstance(intent, said.RollbackRun) else None
     return replace(reply, judged=await plan_rollback(run, world.settings, world.ground, world.file))
-
-
-# -- answers ------------------------------------------------------------------------------------------------------------
-
-
-async def _what_changed(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    """From the journal and the audit log, and from nothing else."""
-    assert isinstance(intent, said.WhatChanged)
-    target = None if intent.domain is None else zone_target(intent.domain)
-    runs = [
-        run
-        for run in await world.ground.store.journal.runs(since=intent.start)
-        if (intent.start is None or run.started >= intent.start)
-        and (intent.end is None or run.started < intent.end)
-        and (intent.by is None or intent.by in run.actor)
-        and (target is None or any(leg.target == target for leg in run.legs))
-        and run.outcome != "nothing"
-    ]
-    if intent.subject is not None:
-        runs = [run for run in runs if any(_is_about(change, intent.subject) for change in run.changes)]
-    lines = [
-        f"{run.started:%Y-%m-%d %H:%M} UTC  {run.actor}  {run.command}: {run.outcome} ({run.id})" + _listed(run)
-        for run in runs
-    ]
-    span = "" if intent.start is None else f" since {intent.start:%Y-%m-%d %H:%M} UTC"
-    answer = "\n".join(lines) or f"sophia changed nothing{span}; what others did in the console, the log cannot tell."
-    return replace(reply, answer=answer, evidence=tuple(run.id for run in runs))
-
-
-def _is_about(change: Change, subject: str) -> bool:
-    payload = change.after if change.after is not None else change.before
-    return isinstance(payload, Record) and payload.name == subject
-
-
-def _listed(run: Run) -> str:
-    parts = []
-    for change in run.changes:
-        payload = change.after if change.after is not None else change.before
-        if isinstance(payload, Record):
-            parts.append(f"\n    {change.action} {payload.type} {payload.name} {payload.value[:60]}  ({change.reason})")
-        elif not isinstance(payload, type(None)) and change.kind == "dns.email_type":
-            parts.append(f"\n    {change.action} the mail mode")
-    return "".join(parts[:10])
-
-
-async def _registrations(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    if getattr(intent, "kind", "domain") == "certificate":
-        return replace(
-            reply, refused="when a certificate runs out cannot be told: this version does not look at served ones"
-        )
-    wanted = getattr(intent, "subject", None)
-    ours = {zone.name for zone in world.settings.zones}
-    rows = [row for row in await world.registrations() if row.name in ours and wanted in (None, row.name)]
-    lines = [
-        f"{row.name} runs out on {row.expires or 'a date the registrar does not tell'}"
-        + {True: " and renews by itself", False: " and does not renew by itself", None: ""}[row.auto_renew]
-        for row in rows
-    ]
-    if isinstance(intent, said.ShowCost):
-        lines.append("Prices are not looked up by this version.")
-    answer = "\n".join(lines) or "The account lists no such domain."
-    return replace(reply, answer=answer, evidence=tuple(f"registrar:{row.name}" for row in rows))
-
-
-async def _status(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    kind = getattr(intent, "kind", "domain")
-    if kind in ("service", "stack"):
-        return replace(reply, refused=f"the state of a {kind} cannot be told: this version does not look at stacks")
-    agent = getattr(intent, "agent", None)
-    found = await world.findings(None if agent is None else [agent])
-    domain = getattr(intent, "domain", None) or getattr(intent, "target", None) or getattr(intent, "subject", None)
-    if domain is not None:
-        found = tuple(one for one in found if one.target in (domain, zone_target(domain)))
-    worst = [f"{one.severity}: {one.title} ({one.id})" for one in found[:8]]
-    more = f"\n{len(found) - 8} more; {reply.command} lists them" if len(found) > 8 else ""
-    answer = ("\n".join(worst) + more) if worst else "Nothing is wrong as far as the zone alone tells."
-    return replace(reply, answer=answer, evidence=tuple(one.id for one in found[:8]))
-
-
-async def _verify(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    head, problems = await world.ground.store.audit.verify()
-    answer = "\n".join(problems) or f"The chain holds: {head.count} events, head {head.hash}."
-    return replace(reply, answer=answer, evidence=(head.hash,))
-
-
-async def _help(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    examples = (
-        "point api at 203.0.113.9",
-        "create a subdomain for the new dashboard",
-        "remove the old blog record",
-        "what changed yesterday?",
-        "is example.com all right?",
-        "undo that",
-    )
-    return replace(reply, answer="Say what you want, for example:\n  " + "\n  ".join(examples))

@@ -1,0 +1,109 @@
+"""Answers: what sophia knows, told with what it rests on. Plans nothing and writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sophia_cli.core.changes import Change
+from sophia_cli.core.dns import Record
+from sophia_cli.core.history import Run
+from sophia_cli.core.plan import zone_target
+from sophia_cli.flows.reply import Reply, World
+from sophia_cli.reasoning import intents as said
+
+
+async def what_changed(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """From the journal and the audit log, and from nothing else."""
+    assert isinstance(intent, said.WhatChanged)
+    target = None if intent.domain is None else zone_target(intent.domain)
+    runs = [
+        run
+        for run in await world.ground.store.journal.runs(since=intent.start)
+        if (intent.start is None or run.started >= intent.start)
+        and (intent.end is None or run.started < intent.end)
+        and (intent.by is None or intent.by in run.actor)
+        and (target is None or any(leg.target == target for leg in run.legs))
+        and run.outcome != "nothing"
+    ]
+    if intent.subject is not None:
+        runs = [run for run in runs if any(_is_about(change, intent.subject) for change in run.changes)]
+    lines = [
+        f"{run.started:%Y-%m-%d %H:%M} UTC  {run.actor}  {run.command}: {run.outcome} ({run.id})" + _listed(run)
+        for run in runs
+    ]
+    span = "" if intent.start is None else f" since {intent.start:%Y-%m-%d %H:%M} UTC"
+    answer = "\n".join(lines) or f"sophia changed nothing{span}; what others did in the console, the log cannot tell."
+    return replace(reply, answer=answer, evidence=tuple(run.id for run in runs))
+
+
+def _is_about(change: Change, subject: str) -> bool:
+    payload = change.after if change.after is not None else change.before
+    return isinstance(payload, Record) and payload.name == subject
+
+
+def _listed(run: Run) -> str:
+    parts = []
+    for change in run.changes:
+        payload = change.after if change.after is not None else change.before
+        if isinstance(payload, Record):
+            parts.append(f"\n    {change.action} {payload.type} {payload.name} {payload.value[:60]}  ({change.reason})")
+        elif not isinstance(payload, type(None)) and change.kind == "dns.email_type":
+            parts.append(f"\n    {change.action} the mail mode")
+    return "".join(parts[:10])
+
+
+async def registrations(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """When domains run out, as the registrar lists them; certificates are not looked at."""
+    if getattr(intent, "kind", "domain") == "certificate":
+        return replace(
+            reply, refused="when a certificate runs out cannot be told: this version does not look at served ones"
+        )
+    wanted = getattr(intent, "subject", None)
+    ours = {zone.name for zone in world.settings.zones}
+    rows = [row for row in await world.registrations() if row.name in ours and wanted in (None, row.name)]
+    lines = [
+        f"{row.name} runs out on {row.expires or 'a date the registrar does not tell'}"
+        + {True: " and renews by itself", False: " and does not renew by itself", None: ""}[row.auto_renew]
+        for row in rows
+    ]
+    if isinstance(intent, said.ShowCost):
+        lines.append("Prices are not looked up by this version.")
+    answer = "\n".join(lines) or "The account lists no such domain."
+    return replace(reply, answer=answer, evidence=tuple(f"registrar:{row.name}" for row in rows))
+
+
+async def status(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """What the specialists find about a domain or a record."""
+    kind = getattr(intent, "kind", "domain")
+    if kind in ("service", "stack"):
+        return replace(reply, refused=f"the state of a {kind} cannot be told: this version does not look at stacks")
+    agent = getattr(intent, "agent", None)
+    found = await world.findings(None if agent is None else [agent])
+    domain = getattr(intent, "domain", None) or getattr(intent, "target", None) or getattr(intent, "subject", None)
+    if domain is not None:
+        found = tuple(one for one in found if one.target in (domain, zone_target(domain)))
+    worst = [f"{one.severity}: {one.title} ({one.id})" for one in found[:8]]
+    more = f"\n{len(found) - 8} more; {reply.command} lists them" if len(found) > 8 else ""
+    answer = ("\n".join(worst) + more) if worst else "Nothing is wrong as far as the zone alone tells."
+    return replace(reply, answer=answer, evidence=tuple(one.id for one in found[:8]))
+
+
+async def verify_log(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """Whether the audit chain holds."""
+    head, problems = await world.ground.store.audit.verify()
+    answer = "\n".join(problems) or f"The chain holds: {head.count} events, head {head.hash}."
+    return replace(reply, answer=answer, evidence=(head.hash,))
+
+
+async def help_(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """What can be said."""
+    examples = (
+        "point api at 203.0.113.9",
+        "create a subdomain for the new dashboard",
+        "remove the old blog record",
+        "what changed yesterday?",
+        "is example.com all right?",
+        "undo that",
+    )
+    return replace(reply, answer="Say what you want, for example:\n  " + "\n  ".join(examples))
