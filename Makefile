@@ -29,7 +29,7 @@ test: $(STAMP) ## the tests; never needs root
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 test-servers: ## install the Debian packages of servers that tests use (needs root)
-	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends tmux
+	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends tmux redis-server
 
 lint: $(STAMP) ## ruff, mypy strict
 	@$(BIN)/ruff check .

@@ -17,7 +17,7 @@ from sophia_cli.cli.environments import cloud_address, environment_path, load_se
 from sophia_cli.cli.options import Common
 from sophia_cli.cli.redaction import learn
 from sophia_cli.cli.signals import SignalGuard
-from sophia_cli.core.errors import InvalidEnvironment, UsageError
+from sophia_cli.core.errors import InvalidEnvironment
 from sophia_cli.core.history import AuditEvent
 from sophia_cli.core.plan import zone_target
 from sophia_cli.core.ports import EnvironmentFile, Store, TargetPort
@@ -28,6 +28,7 @@ from sophia_cli.flows.plan import chosen
 
 if TYPE_CHECKING:
     from sophia_cli.esc.environment import Environment
+    from sophia_cli.providers.namecheap.budget import Budget
     from sophia_cli.providers.namecheap.client import NamecheapClient
     from sophia_cli.sandbox import Sandbox
 
@@ -42,9 +43,11 @@ class Session:
     guard: SignalGuard
     store: Store
     state: Path
+    place: str | Path
     settings: Settings
     environment: Environment | None = None
     client: NamecheapClient | None = None
+    budget: Budget | None = None
     targets: dict[str, TargetPort] = field(default_factory=dict)
     file: EnvironmentFile | None = None
     sandbox: Sandbox | None = None
@@ -93,13 +96,10 @@ def actor() -> str:
 
 
 def state_dir(common: Common, environment_file: str | None) -> Path:
-    """Where the state is kept: `--state`, else `.sophia/` beside the environment file, else the user's state directory."""
-    if common.state is not None:
-        if "://" in common.state:
-            raise UsageError(
-                f"--state {common.state.split('://')[0]}://...: only directories are supported by this version",
-                hint="give a directory",
-            )
+    """The local part of the state: `--state DIR`, else `.sophia/` beside the environment file, else the user's."""
+    from sophia_cli.store.open import is_url
+
+    if common.state is not None and not is_url(common.state):
         return Path(common.state)
     if environment_file is not None:
         return Path(environment_file).absolute().parent / ".sophia"
@@ -107,11 +107,11 @@ def state_dir(common: Common, environment_file: str | None) -> Path:
     return Path(base) / "sophia"
 
 
-def open_store(root: Path, clock: SystemClock) -> Store:
-    """The state in a directory."""
-    from sophia_cli.store.local import local_store
+def state_place(common: Common, local: Path) -> str | Path:
+    """Where the state is kept: a server that a team shares (`--state redis://...`), else the local directory."""
+    from sophia_cli.store.open import is_url
 
-    return local_store(root, clock)
+    return common.state if common.state is not None and is_url(common.state) else local
 
 
 @contextlib.asynccontextmanager
@@ -128,14 +128,18 @@ async def connected(
     common: Common, command: str, settings: Settings, file: Path | str | None
 ) -> AsyncIterator[Session]:
     """A session over settings that are already there."""
+    from sophia_cli.store.open import open_state, secrets_of_state
+
     secrets = {secret.get_secret_value() for secret in settings.secrets}
     addresses = {
         row.record.value for zone in settings.zones for row in zone.records if row.record.type in ("A", "AAAA")
     }
-    learn(secrets, addresses)
     clock = SystemClock()
     state = state_dir(common, None if file is None else str(file))
-    found = Session(common, command, clock, SignalGuard(), open_store(state, clock), state, settings)
+    place = state_place(common, state)
+    learn(secrets | set(secrets_of_state(place)), addresses)
+    store = open_state(place, clock, state)
+    found = Session(common, command, clock, SignalGuard(), store, state, place, settings)
     with found.guard.installed():
         async with contextlib.AsyncExitStack() as stack:
             await _connect(found, stack)
@@ -144,10 +148,12 @@ async def connected(
 
 async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
     """Make the client and one port a target. Nothing is sent yet."""
+    from sophia_cli.providers.namecheap.budget import SharedBudget
     from sophia_cli.providers.namecheap.client import NamecheapClient
-    from sophia_cli.providers.namecheap.credentials import credentials_of, endpoint_of
+    from sophia_cli.providers.namecheap.credentials import credentials_of, endpoint_of, is_loopback
     from sophia_cli.providers.namecheap_zone import NamecheapZone
     from sophia_cli.providers.nameservers import NameServers
+    from sophia_cli.store.open import open_ledger
 
     settings = found.settings
     given: tuple[str, ...] = ()
@@ -156,7 +162,11 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
             found.sandbox = stack.enter_context(start_sandbox(found.state, settings))
             settings = _on_sandbox(settings, found.sandbox)
             given = (found.sandbox.dns,)
-        client = NamecheapClient(credentials_of(settings.namecheap, os.environ), endpoint_of(settings.namecheap))
+        endpoint, credentials = endpoint_of(settings.namecheap), credentials_of(settings.namecheap, os.environ)
+        if not is_loopback(endpoint):
+            account = f"{endpoint} {credentials.username.get_secret_value()}"
+            found.budget = SharedBudget(open_ledger(found.place, account, found.clock))
+        client = NamecheapClient(credentials, endpoint, budget=found.budget)
         found.client = await stack.enter_async_context(client)
         for zone in settings.zones:
             witness = NameServers(given or zone.nameservers, found.clock)
@@ -224,6 +234,10 @@ def local_state(common: Common) -> LocalState:
     if cloud_address(common.env) is None:
         with contextlib.suppress(InvalidEnvironment):
             file = str(environment_path(common))
+    from sophia_cli.store.open import open_state, secrets_of_state
+
     clock, root = SystemClock(), state_dir(common, file)
-    store = open_store(root, clock)
+    place = state_place(common, root)
+    learn(set(secrets_of_state(place)))
+    store = open_state(place, clock, root)
     return LocalState(root, store, Stream(actor(), clock, (store.audit.append,)))

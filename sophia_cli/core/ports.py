@@ -72,6 +72,10 @@ class Locks(Protocol):
         """Hold the locks of these targets. Raises `Locked`, naming the holder, when another run has one."""
         ...
 
+    async def assure(self, timeout_s: float) -> None:
+        """Make sure that the held locks last longer than a write that takes `timeout_s`. Raises `StateError`."""
+        ...
+
 
 class Journal(Protocol):
     """Runs, written before they do anything."""
@@ -129,7 +133,7 @@ class Approvals(Protocol):
     """Recorded approvals."""
 
     async def save(self, approval: Approval) -> None:
-        """Record an approval durably, replacing an earlier one for the same plan."""
+        """Record an approval durably, beside others for the same plan."""
         ...
 
     async def of_plan(self, digest: str) -> tuple[Approval, ...]:

@@ -30,6 +30,7 @@ from sophia_cli.flows.events import Stream
 READ_BACK_TRIES = 4
 READ_BACK_PAUSE_S = 1.0
 EARLIER_SNAPSHOTS = 5
+WRITE_TIMEOUT_S = 70.0  # a write may take its client's 60 s; a lease must outlive it
 
 
 class Guard(Protocol):
@@ -192,6 +193,7 @@ async def _write(run: Run, target: str, before: Snapshot, ground: Ground) -> Run
     """Write one target and settle what came of it: written, undone, skipped (nothing happened) or unknown."""
     port, changes = ground.target(target), run.of(target)
     failure: SophiaError | None = None
+    await ground.store.locks.assure(WRITE_TIMEOUT_S)
     try:
         await port.write(changes, before)
     except SophiaError as exc:
@@ -266,6 +268,7 @@ async def take_back(
     run = run.with_leg(target, "writing", why)
     await ground.store.journal.save(run)
     await ground.stream.say("apply.undo", target=target, changes=len(back), why=why)
+    await ground.store.locks.assure(WRITE_TIMEOUT_S)
     try:
         if back:
             await port.write(back, now)

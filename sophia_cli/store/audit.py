@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import hashlib
-import json
 import os
 from collections.abc import Iterator
 
-from sophia_cli.core.canonical import canonical
 from sophia_cli.core.errors import StateError
-from sophia_cli.core.history import GENESIS, AuditEvent, AuditHead
+from sophia_cli.core.history import AuditEvent, AuditHead
 from sophia_cli.core.ports import Clock
+from sophia_cli.store.chain import (
+    against_kept,
+    beheaded,
+    check,
+    continued,
+    event_of,
+    head_of,
+    head_text,
+    line_of,
+    recovery,
+    sealed,
+)
 from sophia_cli.store.directory import Directory, replace_text, translated
+
+_BLOCK = 1 << 16
 
 
 class FileAudit:
@@ -31,136 +40,92 @@ class FileAudit:
 
     async def append(self, event: AuditEvent) -> AuditHead:
         """Add an event; a line torn by a crash is closed first by a recovery event that carries its digest."""
-        self._directory.make()
-        with translated(self._log), self._locked():
+        sealed(event, AuditHead())  # what cannot be written is refused before anything is touched
+        with self._directory.alone("audit.lock"), translated(self._log):
             return self._append(event)
 
     def _append(self, event: AuditEvent) -> AuditHead:
-        with open(self._log, "ab+", buffering=0) as log:
-            os.fchmod(log.fileno(), 0o600)
-            events, torn = _tail(log.fileno())
-            whole = _event(torn) if torn else None
-            if whole is not None:  # only the line's end was lost
-                log.write(b"\n")
-                events, torn = [*events, whole], b""
-            head = self._continued(events)
+        kept = self._kept_head()
+        with open(self._log, "ab", buffering=0, opener=_private) as log:
+            handle = log.fileno()
+            lines = _backwards(handle)
+            torn = next(lines)  # what follows the last line end: nothing, unless a crash tore a line
+            if torn and event_of(torn) is not None:  # only the line's end was lost
+                _write(handle, b"\n")
+                lines, torn = _backwards(handle), b""
+                next(lines)
+            head = continued(kept, (one for one in map(event_of, lines) if one is not None))
+            now = self._clock.now()
             if torn:
-                log.write(b"\n")
-                head = self._write(log.fileno(), self._recovery(torn).sealed(head.count, head.hash))
-            head = self._write(log.fileno(), event.sealed(head.count, head.hash))
-        replace_text(self._head, json.dumps({"count": head.count, "hash": head.hash}) + "\n")
+                _write(handle, b"\n")
+                head = self._add(handle, recovery(torn, now), head)
+            if kept is None and head.count > 1:
+                head = self._add(handle, beheaded(head, now), head)
+            head = self._add(handle, event, head)
+        replace_text(self._head, head_text(head) + "\n")
         return head
 
-    def _continued(self, events: list[AuditEvent]) -> AuditHead:
-        """Where the chain goes on: at the log's end, unless that end is not the one the kept head speaks of.
-
-        A log that lost or exchanged lines is never taken up silently: the next event then follows the kept head, and
-        the break stays visible. (A crash between line and head leaves the log ahead of the head; that is no break.)
-        """
-        kept = self._kept_head()
-        anchored = kept.count == 0 or any((one.seq, one.hash) == (kept.count - 1, kept.hash) for one in events)
-        if not anchored or not events:
-            return kept
-        return AuditHead(events[-1].seq + 1, events[-1].hash)
+    @staticmethod
+    def _add(handle: int, event: AuditEvent, head: AuditHead) -> AuditHead:
+        placed = sealed(event, head)
+        _write(handle, line_of(placed) + b"\n")
+        return AuditHead(placed.seq + 1, placed.hash)
 
     async def events(self) -> tuple[AuditEvent, ...]:
         """All events that can be read, oldest first; unreadable lines are `verify`'s business."""
-        return tuple(event for event, _ in self._lines() if event is not None)
+        return tuple(event for event in map(event_of, self._lines()) if event is not None)
 
     async def verify(self, head: str | None = None) -> tuple[AuditHead, tuple[str, ...]]:
         """The head of the log and every problem of the chain."""
-        problems: list[str] = []
-        count, last, torn_digest = 0, GENESIS, ""
-        seen = {GENESIS}
-        for number, (event, text) in enumerate(self._lines(), 1):
-            if event is None:
-                torn_digest = hashlib.sha256(text).hexdigest()
-                problems.append(f"line {number} is not an event")
-                continue
-            if torn_digest and event.action == "audit.recovered" and event.detail.get("sha256") == torn_digest:
-                problems.pop()  # the torn line is accounted for by the recovery event that follows it
-            torn_digest = ""
-            problems += _line_problems(number, event, count, last)
-            count, last = event.seq + 1, event.hash
-            seen.add(event.hash)
-        kept = self._kept_head()
-        if kept.count > count:
-            problems.append(f"{kept.count - count} events at the end are missing: the kept head counts {kept.count}")
-        elif kept.hash not in seen:
-            problems.append(f"the kept head {kept.hash} is not in the log")
-        if head is not None and head not in seen:
-            problems.append(f"the head {head} that was asked for is not in the log")
-        return AuditHead(count, last), tuple(problems)
+        kept, damage = None, []
+        try:
+            kept = self._kept_head()  # read before the log: an event added meanwhile is then no problem
+        except StateError as exc:
+            damage = [exc.message]
+        found, problems, seen = check(self._lines(), head)
+        return found, (*problems, *(damage or against_kept(found, kept, seen, self._head)))
 
-    def _lines(self) -> Iterator[tuple[AuditEvent | None, bytes]]:
+    def _lines(self) -> list[bytes]:
         with translated(self._log):
-            content = self._log.read_bytes() if self._log.exists() else b""
-        for line in content.splitlines():
-            yield _event(line), line
+            try:
+                content = self._log.read_bytes()
+            except FileNotFoundError:
+                return []
+        lines = content.split(b"\n")
+        return lines if lines[-1] else lines[:-1]
 
-    def _kept_head(self) -> AuditHead:
+    def _kept_head(self) -> AuditHead | None:
         with translated(self._head):
-            text = self._head.read_text() if self._head.exists() else ""
-        if not text:
-            return AuditHead()
-        try:
-            data = json.loads(text)
-            return AuditHead(int(data["count"]), str(data["hash"]))
-        except (ValueError, KeyError, TypeError) as exc:
-            raise StateError(f"{self._head} is not an audit head", hint="sophia audit verify") from exc
-
-    def _recovery(self, torn: bytes) -> AuditEvent:
-        return AuditEvent(
-            seq=0,
-            time=self._clock.now(),
-            actor="sophia",
-            action="audit.recovered",
-            outcome="recovered",
-            detail={"sha256": hashlib.sha256(torn).hexdigest(), "bytes": len(torn)},
-        )
-
-    @staticmethod
-    def _write(handle: int, event: AuditEvent) -> AuditHead:
-        line = canonical(event.data()) + b"\n"
-        written = os.write(handle, line)
-        if written != len(line):
-            raise OSError(28, "the line was written only in part (disk full?)")
-        os.fsync(handle)
-        return AuditHead(event.seq + 1, event.hash)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        handle = os.open(self._directory.path("audit.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)  # held for one line only, so waiting is right
-            yield
-        finally:
-            os.close(handle)
+            try:
+                content = self._head.read_bytes()
+            except FileNotFoundError:
+                return None
+        return head_of(content, self._head)
 
 
-def _line_problems(number: int, event: AuditEvent, count: int, last: str) -> list[str]:
-    problems = []
-    if event.sealed(event.seq, event.prev).hash != event.hash:
-        problems.append(f"line {number} was changed: its hash does not fit its text")
-    if event.prev != last:
-        problems.append(f"line {number} does not follow the line before it")
-    elif event.seq != count:
-        problems.append(f"line {number} has number {event.seq}; {count} was due")
-    return problems
+def _private(path: str, flags: int) -> int:
+    handle = os.open(path, (flags & ~os.O_WRONLY) | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    os.fchmod(handle, 0o600)
+    return handle
 
 
-def _event(line: bytes) -> AuditEvent | None:
-    try:
-        return AuditEvent.from_data(json.loads(line))
-    except (ValueError, TypeError, KeyError):
-        return None
+def _write(handle: int, line: bytes) -> None:
+    written = os.write(handle, line)
+    if written != len(line):
+        raise OSError(28, "the line was written only in part (disk full?)")
+    os.fsync(handle)
 
 
-def _tail(handle: int) -> tuple[list[AuditEvent], bytes]:
-    """The last events of the log, oldest first, and, when it does not end with a whole line, the torn bytes after them."""
-    size = os.fstat(handle).st_size
-    start = max(0, size - (1 << 16))
-    lines = os.pread(handle, size - start, start).split(b"\n")
-    torn = lines.pop()
-    events = [_event(line) for line in (lines if start == 0 else lines[1:])]
-    return [event for event in events if event is not None], torn
+def _backwards(handle: int) -> Iterator[bytes]:
+    """The lines of a file from its end, each whole however long it is; the first is what follows the last line end."""
+    position = os.fstat(handle).st_size
+    parts: list[bytes] = []  # of one line, latest first
+    while position > 0:
+        size = min(_BLOCK, position)
+        position -= size
+        *earlier, last = os.pread(handle, size, position).split(b"\n")
+        parts.append(last)
+        for line in reversed(earlier):
+            yield b"".join(reversed(parts))
+            parts = [line]
+    yield b"".join(reversed(parts))

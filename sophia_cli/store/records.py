@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.errors import ApprovalMissing
 from sophia_cli.core.history import Ownership, Run, Snapshot
 from sophia_cli.core.policy import Approval
-from sophia_cli.store.directory import Directory
+from sophia_cli.store.directory import Directory, decoded
 
 
 class FileJournal:
@@ -26,23 +29,35 @@ class FileJournal:
 
     async def open_runs(self) -> tuple[Run, ...]:
         """Runs begun and never closed, oldest first."""
+        paths = self._directory.names(
+            "runs", "open"
+        )  # listed first: a run that is closed meanwhile shows in the second
         closed = {path.name for path in self._directory.names("runs", "closed")}
-        paths = [path for path in self._directory.names("runs", "open") if path.name not in closed]
-        return tuple(Run.from_data(self._directory.load(path)) for path in paths)
+        return self._runs([path for path in paths if path.name not in closed])
 
     async def get(self, run_id: str) -> Run | None:
         """One run."""
-        for folder in ("closed", "open"):
-            data = self._directory.read("runs", folder, run_id + ".json")
-            if data is not None:
-                return Run.from_data(data)
+        for folder in ("closed", "open", "closed"):  # twice: it may be closed between the first look and the second
+            path = self._directory.path("runs", folder, run_id + ".json")
+            found = self._runs([path])
+            if found:
+                return found[0]
         return None
 
     async def runs(self, since: datetime | None = None) -> tuple[Run, ...]:
         """Closed runs, oldest first; run ids begin with their start time, so older files are not even opened."""
-        first = "" if since is None else since.strftime("%Y%m%dT%H%M%S")
+        first = first_id(since)
         paths = [path for path in self._directory.names("runs", "closed") if path.name >= first]
-        return tuple(Run.from_data(self._directory.load(path)) for path in paths)
+        return tuple(run for run in self._runs(paths) if since is None or run.started >= since)
+
+    def _runs(self, paths: Sequence[Path]) -> tuple[Run, ...]:
+        found = ((path, self._directory.load(path)) for path in paths)
+        return tuple(decoded(path, data, Run.from_data) for path, data in found if data is not None)
+
+
+def first_id(since: datetime | None) -> str:
+    """The smallest id of a run that started then or later: an id is given after the start it is named for."""
+    return "" if since is None else since.astimezone(UTC).strftime("%Y%m%dT%H%M%S")
 
 
 class FileSnapshots:
@@ -57,39 +72,56 @@ class FileSnapshots:
 
     async def of_run(self, run_id: str, target: str) -> Snapshot | None:
         """What a run started from."""
-        data = self._directory.read("snapshots", target, run_id + ".json")
-        return None if data is None else Snapshot.from_data(data)
+        path = self._directory.path("snapshots", target, run_id + ".json")
+        data = self._directory.load(path)
+        return None if data is None else decoded(path, data, Snapshot.from_data)
 
     async def recent(self, target: str, count: int) -> tuple[Snapshot, ...]:
         """The newest snapshots of a target, newest first."""
         paths = self._directory.names("snapshots", target)[::-1][:count]
-        return tuple(Snapshot.from_data(self._directory.load(path)) for path in paths)
+        found = ((path, self._directory.load(path)) for path in paths)
+        return tuple(decoded(path, data, Snapshot.from_data) for path, data in found if data is not None)
 
 
 class FileApprovals:
-    """Approvals: `approvals/DIGEST/WHEN.json`."""
+    """Approvals: `approvals/DIGEST/WHEN.json`. A use is one step under a lock of its own, so it happens once."""
 
     def __init__(self, directory: Directory) -> None:
         self._directory = directory
 
     async def save(self, approval: Approval) -> None:
-        """Record an approval."""
-        self._directory.write(approval.data(), "approvals", approval.plan, _entry(approval))
+        """Record an approval; saving a used one again does not make it fresh."""
+        with self._directory.alone("approvals.lock"):
+            stored = self._stored(approval)
+            if stored is None or not stored.used:
+                self._directory.write(approval.data(), "approvals", approval.plan, entry_of(approval))
 
     async def of_plan(self, digest: str) -> tuple[Approval, ...]:
         """The approvals of one plan digest."""
-        paths = self._directory.names("approvals", digest)
-        return tuple(Approval.from_data(self._directory.load(path)) for path in paths)
+        found = ((path, self._directory.load(path)) for path in self._directory.names("approvals", digest))
+        return tuple(decoded(path, data, Approval.from_data) for path, data in found if data is not None)
 
     async def use(self, approval: Approval) -> None:
-        """Mark an approval used; the caller holds the locks of the plan's targets."""
-        stored = self._directory.read("approvals", approval.plan, _entry(approval))
-        if stored is not None and Approval.from_data(stored).used:
-            raise ApprovalMissing("this approval was used meanwhile", hint="sophia approve PLAN_FILE")
-        self._directory.write({**approval.data(), "used": True}, "approvals", approval.plan, _entry(approval))
+        """Mark an approval used; of several who try at the same moment one succeeds."""
+        with self._directory.alone("approvals.lock"):
+            stored = self._stored(approval)
+            if stored is not None and stored.used:
+                raise used_meanwhile()
+            self._directory.write({**approval.data(), "used": True}, "approvals", approval.plan, entry_of(approval))
+
+    def _stored(self, approval: Approval) -> Approval | None:
+        path = self._directory.path("approvals", approval.plan, entry_of(approval))
+        data = self._directory.load(path)
+        return None if data is None else decoded(path, data, Approval.from_data)
 
 
-def _entry(approval: Approval) -> str:
+def used_meanwhile() -> ApprovalMissing:
+    """The refusal of a second use."""
+    return ApprovalMissing("this approval was used meanwhile", hint="sophia approve PLAN_FILE")
+
+
+def entry_of(approval: Approval) -> str:
+    """The name of an approval among those of its plan: who, how and when."""
     return digest_of([approval.by, approval.how, approval.data()["at"]])[7:23] + ".json"
 
 
@@ -101,8 +133,9 @@ class FileOwnerships:
 
     async def load(self, environment: str, target: str) -> Ownership:
         """What is known; empty when nothing is."""
-        data = self._directory.read("ownership", environment, target + ".json")
-        return Ownership() if data is None else Ownership.from_data(data)
+        path = self._directory.path("ownership", environment, target + ".json")
+        data = self._directory.load(path)
+        return Ownership() if data is None else decoded(path, data, Ownership.from_data)
 
     async def save(self, environment: str, target: str, ownership: Ownership) -> None:
         """Store it."""
@@ -117,14 +150,24 @@ class FileFreezes:
 
     async def patterns(self) -> frozenset[str]:
         """The frozen patterns."""
-        return frozenset(self._directory.read("freezes.json") or ())
+        data = self._directory.read("freezes.json")
+        return frozenset() if data is None else decoded(self._directory.path("freezes.json"), data, _patterns)
 
     async def freeze(self, pattern: str) -> None:
         """Add a pattern."""
-        self._directory.write(sorted(await self.patterns() | {pattern}), "freezes.json")
+        with self._directory.alone("freezes.lock"):
+            self._directory.write(sorted(await self.patterns() | {pattern}), "freezes.json")
 
     async def thaw(self, pattern: str) -> bool:
         """Remove a pattern."""
-        patterns = await self.patterns()
-        self._directory.write(sorted(patterns - {pattern}), "freezes.json")
-        return pattern in patterns
+        with self._directory.alone("freezes.lock"):
+            patterns = await self.patterns()
+            if pattern in patterns:
+                self._directory.write(sorted(patterns - {pattern}), "freezes.json")
+            return pattern in patterns
+
+
+def _patterns(data: Any) -> frozenset[str]:
+    if not isinstance(data, list) or not all(isinstance(pattern, str) for pattern in data):
+        raise TypeError("not a list of patterns")
+    return frozenset(data)
