@@ -88,7 +88,7 @@ async def _analyze(common: Common, chosen: Chosen, fail_on: str | None) -> int:
 
 async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
     """The accepted fixes as one plan, applied through the usual gate; then the zones are looked at again."""
-    from sophia_cli.cli.applying import carry_out
+    from sophia_cli.cli.applying import carry_out, settle
     from sophia_cli.cli.deploy import agreed
     from sophia_cli.cli.runtime import session
     from sophia_cli.core.errors import UsageError
@@ -100,6 +100,7 @@ async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
         raise UsageError("--fix goes with an environment; a zone file has nobody to apply changes")
     only(common, Output.text, Output.json)
     async with session(chosen.narrowed(common), "analyze") as found:
+        await settle(found)
         before = await examined(found, chosen.agents)
         ids = accept or tuple(one.id for one in before.proposals if agreed(found, one.id, one.changes, one.reason))
         changes = [change for one in chosen_proposals(before.proposals, ids, found.settings) for change in one.changes]

@@ -80,6 +80,8 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is the contract's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         code = app(args=given, standalone_mode=False)
         sys.stdout.flush()

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from sophia_cli.flows.plan import Judged
 
 
+async def settle(found: Session) -> None:
+    """Bring runs that were interrupted to a known end, before anything is planned on top of them."""
+    from sophia_cli.flows.deploy import settle_first
+
+    ground = found.ground()
+    for run in await settle_first(sorted(ground.targets), ground):
+        note(found.common, f"settled run {run.id}, which was interrupted: {run.outcome.replace('_', ' ')}")
+
+
 async def carry_out(found: Session, judged: Judged) -> int:
     """Ask what has to be asked, apply, verify, print the run. Raises what the contract's exit codes stand for."""
     judged = await consented(found, judged)
@@ -43,7 +52,7 @@ async def consented(found: Session, judged: Judged) -> Judged:
     need = missing_consent(judged, consent)
     if need is None:
         return judged
-    if not may_ask(common):
+    if need == "approval" or not may_ask(common):
         raise consent_error(need, judged)
     return await _asked(found, judged)
 
@@ -98,7 +107,7 @@ async def _asked(found: Session, judged: Judged) -> Judged:
         judged = await judge_again(plan, judged.policy, seen, found.store, found.clock.now())
         refuse_if_denied(judged)
     for name in sorted(names_wanted(judged)):
-        reasons = [reason.message for reason in judged.verdict.reasons if reason.needs in ("name", "approval")]
+        reasons = [reason.message for reason in judged.verdict.reasons if reason.needs == "name"]
         if not typed_name(name, reasons):
             raise Declined(f"{name} was not typed; nothing was changed")
     return judged
@@ -209,7 +218,7 @@ async def take_approval(found: Session, path: str | None) -> None:
         return
     try:
         approval = Approval.from_data(read_document(Path(path), "sophia.approval/1"))
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UsageError(f"{path} is not an approval: {exc}") from exc
     known = await found.store.approvals.of_plan(approval.plan)
     same = [one for one in known if (one.by, one.how, one.at) == (approval.by, approval.how, approval.at)]

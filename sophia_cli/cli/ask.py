@@ -36,10 +36,13 @@ def register(app: typer.Typer) -> None:
 
 
 async def _ask(common: Common, text: str | None) -> int:
+    from sophia_cli.cli.applying import settle
     from sophia_cli.cli.runtime import may_ask, session
     from sophia_cli.core.errors import UsageError
 
     async with session(common, "ask") as found:
+        if common.yes or may_ask(common):
+            await settle(found)
         if text is not None:
             return await _once(found, text)
         if may_ask(common):

@@ -144,7 +144,7 @@ async def _explain(common: Common, path: str) -> int:
 
 
 async def _set(common: Common, path: str, text: str) -> int:
-    from sophia_cli.cli.applying import carry_out
+    from sophia_cli.cli.applying import carry_out, settle
     from sophia_cli.cli.runtime import session
     from sophia_cli.core.changes import Change, ConfigValue
     from sophia_cli.core.errors import Refused
@@ -154,8 +154,14 @@ async def _set(common: Common, path: str, text: str) -> int:
 
     value = parsed_value(text)
     async with session(common, "config") as found:
+        await settle(found)
         if found.file is None:
             raise Refused(f"the environment {found.settings.environment} cannot be written here")
+        node = None if found.environment is None else found.environment.get(path)
+        if node is not None and node.secret:
+            raise Refused(
+                f"{path} is a secret: neither its old nor its new value may be shown", hint="edit the file by hand"
+            )
         file = await found.file.read()
         before = found.file.source(path)
         target = config_target(found.settings.environment)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import note, only
+from sophia_cli.cli.printing import only
 
 if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
@@ -38,17 +38,16 @@ def register(app: typer.Typer) -> None:
 async def _deploy(common: Common, plan_file: Path | None, accept: tuple[str, ...]) -> int:
     from dataclasses import replace
 
-    from sophia_cli.cli.applying import carry_out, read_document, take_approval
+    from sophia_cli.cli.applying import carry_out, read_document, settle, take_approval
     from sophia_cli.cli.plan import planned
     from sophia_cli.cli.runtime import session
-    from sophia_cli.flows.deploy import settle_first, stale_error
+    from sophia_cli.flows.deploy import stale_error
 
     document = None if plan_file is None else read_document(plan_file, "sophia.plan/1")
     if accept and not common.ai:
         common = replace(common, ai=True)
     async with session(common, "deploy") as found:
-        for run in await settle_first(sorted(found.targets), found.ground()):
-            note(common, f"settled run {run.id}, which was interrupted: {run.outcome}")
+        await settle(found)
         await take_approval(found, common.approval)
         judged = await planned(found)
         if document is not None:
@@ -67,7 +66,7 @@ async def with_file(found: Session, judged: Judged, document: dict[str, object])
 
     try:
         listed = [Change.from_data(data) for data in document.get("changes", ())]  # type: ignore[attr-defined]
-    except (KeyError, TypeError, AttributeError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UsageError(f"the plan file is not a plan: {exc!r}", hint="sophia plan --out FILE makes one") from exc
     foreign = [
         change for change in listed if change.source.startswith(("rule:", "model:")) and change.kind != "config.value"

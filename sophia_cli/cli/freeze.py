@@ -30,13 +30,21 @@ def register(app: typer.Typer) -> None:
         return asyncio.run(_switch(common, what, freezing=False))
 
 
+def _pattern(target: str | None) -> str:
+    """The target pattern a person means: `*` for all, else a target id, in the one spelling that ids have."""
+    if target is None or target == "*":
+        return "*"
+    kind, colon, name = target.rpartition(":")
+    return f"{kind.lower() if colon else 'dns'}:{name.rstrip('.').lower()}"
+
+
 async def _switch(common: Common, target: str | None, *, freezing: bool) -> int:
     from sophia_cli.cli.runtime import local_state
     from sophia_cli.output.json_v1 import envelope
 
     only(common, Output.text, Output.json, Output.markdown)
-    pattern = "*" if target is None else target if ":" in target or "*" in target else f"dns:{target}"
-    found = local_state(common)
+    pattern = _pattern(target)
+    found = local_state(common, strict=common.env is not None)
     if freezing:
         await found.store.freezes.freeze(pattern)
         told = f"{pattern} is frozen; sophia thaw {'' if target is None else target}".rstrip() + " allows writes again"

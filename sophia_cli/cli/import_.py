@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 async def _import(common: Common, domain: str) -> int:
-    from sophia_cli.cli.applying import applied, consented, report
+    from sophia_cli.cli.applying import applied, consented, report, settle
     from sophia_cli.cli.plan import rendered
     from sophia_cli.cli.runtime import connected
     from sophia_cli.core.dns import Zone
@@ -43,6 +43,7 @@ async def _import(common: Common, domain: str) -> int:
     path = _path(common)
     settings = await _settings(common, path, domain)
     async with connected(common, "import", settings, path) as found:
+        await settle(found)
         target = zone_target(domain)
         snapshot = await found.targets[target].read()
         zone = snapshot.content

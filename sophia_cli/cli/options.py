@@ -68,6 +68,11 @@ class Common:
         typer.Option("--override", metavar="cN=RULE", help="Lift one limit for one change (repeatable)."),
     ] = None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether progress and notes are left out: asked for, or because stderr carries one JSON document at most."""
+        return self.quiet or (self.output is Output.json and not self.verbose)
+
 
 _COMMON = get_type_hints(Common, include_extras=True)
 

@@ -54,6 +54,10 @@ async def _plan(common: Common, out: Path | None, accept: tuple[str, ...], detai
             save_document(out, envelope("plan", plan_data(judged.plan, judged.verdict)))
             note(common, f"plan written to {out}; approve it with: sophia approve {out}")
         result(rendered(judged, common))
+        calls, wait_s = await found.cost(judged.plan)
+        if calls:
+            wait = f", about {wait_s:.0f} s of waiting for the rate budget" if wait_s >= 1 else ""
+            note(common, f"a deploy of this plan takes {calls} API calls{wait}")
     return 2 if detailed_exitcode and not judged.plan.is_empty() else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 
@@ -10,9 +11,14 @@ from sophia_cli.core.errors import UsageError
 
 
 def result(text: str) -> None:
-    """Write a command's result to stdout."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write a command's result to stdout. A reader that went away, or a full disk, never changes what was done."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as exc:
+        if not isinstance(exc, BrokenPipeError):
+            print(f"the result could not be written to stdout: {exc.strerror}", file=sys.stderr)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (so that the interpreter's last flush is quiet too)
 
 
 def said(common: Common, text: str) -> None:
@@ -26,7 +32,7 @@ def said(common: Common, text: str) -> None:
 
 def note(common: Common, text: str) -> None:
     """Say something beside the result, on stderr, unless asked to be quiet."""
-    if not common.quiet:
+    if not common.is_quiet:
         print(text, file=sys.stderr, flush=True)
 
 

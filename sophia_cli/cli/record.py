@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 async def _edit(
     common: Common, name: str, kind: str, value: str | None, ttl: int | None, priority: int | None, *, remove: bool
 ) -> int:
-    from sophia_cli.cli.applying import carry_out, take_approval
+    from sophia_cli.cli.applying import carry_out, settle, take_approval
     from sophia_cli.cli.runtime import session
     from sophia_cli.core.dns import HOST_TYPES, Record, relative
     from sophia_cli.core.errors import UsageError
@@ -60,6 +60,7 @@ async def _edit(
     if kind.upper() not in (*HOST_TYPES, "SRV"):
         raise UsageError(f"unknown record type {kind}", hint=f"known types: {', '.join(HOST_TYPES)}")
     async with session(common, "record") as found:
+        await settle(found)
         await take_approval(found, common.approval)
         zone = find_zone(found.settings, name)
         place = relative(name, zone.name)
@@ -68,6 +69,8 @@ async def _edit(
             wanted = _normal(Record(place, kind.upper(), value), zone.name) if value is not None else None
             edit = RemoveRecord(place, kind.upper(), None if wanted is None else wanted.value)
         else:
+            if priority is not None and kind.upper() not in ("MX", "SRV"):
+                raise UsageError(f"--priority goes with MX, not with {kind.upper()}")
             edit = SetRecord(checked(Record(place, kind.upper(), value or "", ttl, priority), zone.name))
         judged = await plan_edits(
             [(zone, edit)],

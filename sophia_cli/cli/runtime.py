@@ -19,7 +19,7 @@ from sophia_cli.cli.redaction import learn
 from sophia_cli.cli.signals import SignalGuard
 from sophia_cli.core.errors import InvalidEnvironment
 from sophia_cli.core.history import AuditEvent
-from sophia_cli.core.plan import zone_target
+from sophia_cli.core.plan import Plan, zone_target
 from sophia_cli.core.ports import EnvironmentFile, Store, TargetPort
 from sophia_cli.core.settings import Settings
 from sophia_cli.flows.apply import Ground
@@ -57,13 +57,20 @@ class Session:
         return Stream(actor(), self.clock, (self.store.audit.append, self._display))
 
     async def _display(self, event: AuditEvent) -> None:
-        if self.common.quiet:
+        if self.common.is_quiet:
             return
         from sophia_cli.output.runs import progress_line
 
         line = progress_line(event)
         if line is not None:
             print(line, file=sys.stderr, flush=True)
+
+    async def cost(self, plan: Plan) -> tuple[int, float]:
+        """The provider calls that applying a plan takes, and the seconds the shared rate budget makes them wait."""
+        from sophia_cli.providers.namecheap_zone import calls_for
+
+        calls = sum(calls_for(plan.of(target)) for target in plan.touched() if target in self.targets)
+        return calls, 0.0 if self.budget is None or not calls else await self.budget.wait_for(calls)
 
     def ground(self) -> Ground:
         """What the apply flow stands on."""
@@ -228,12 +235,21 @@ class LocalState:
     stream: Stream
 
 
-def local_state(common: Common) -> LocalState:
-    """The state of the environment a command means, without evaluating it; the user's own when there is none."""
+def local_state(common: Common, *, strict: bool = False) -> LocalState:
+    """The state of the environment a command means, without evaluating it; the user's own when there is none.
+
+    Raises `InvalidEnvironment` when several files could be meant, and, with `strict`, when the named file is not there.
+    """
     file: str | None = None
     if cloud_address(common.env) is None:
-        with contextlib.suppress(InvalidEnvironment):
-            file = str(environment_path(common))
+        try:
+            path = environment_path(common)
+            if strict and not path.is_file():
+                raise InvalidEnvironment(f"{path}: there is no such environment file", hint="name one with -e FILE")
+            file = str(path)
+        except InvalidEnvironment as exc:
+            if strict or exc.details.get("candidates"):
+                raise
     from sophia_cli.store.open import open_state, secrets_of_state
 
     clock, root = SystemClock(), state_dir(common, file)

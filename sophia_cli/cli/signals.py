@@ -8,11 +8,11 @@ import signal
 import sys
 from collections.abc import Iterator
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class SignalGuard:
-    """Turns SIGINT and SIGTERM into a cancelled task, or, inside a write, into a request to stop after it.
+    """Turns SIGINT, SIGTERM and SIGHUP into a cancelled task, or, inside a write, into a request to stop after it.
 
     A second signal inside a write gives up waiting; the journal then lets `sophia heal` settle the run.
     """

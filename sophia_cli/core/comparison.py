@@ -12,11 +12,15 @@ from sophia_cli.core.plan import State, applied, difference, state_of, zone_targ
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A read-back held against a plan. `lost` and `foreign` describe rows that went or came and are not ours."""
+    """A read-back held against a plan. `lost` and `foreign` describe rows that went or came and are not ours.
+
+    `overwritten` describes rows that somebody must have changed between our read and our write, which put them back.
+    """
 
     states: tuple[State, ...]
     lost: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    overwritten: tuple[str, ...] = ()
 
     @property
     def is_as_planned(self) -> bool:

@@ -67,7 +67,10 @@ class Record:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Record:
         """The record of its public shape."""
-        return cls(data["name"], data["type"], data["value"], data.get("ttl"), data.get("priority"))
+        texts, numbers = [data[key] for key in ("name", "type", "value")], [data.get("ttl"), data.get("priority")]
+        if not all(isinstance(text, str) for text in texts) or not all(n is None or type(n) is int for n in numbers):
+            raise TypeError("name, type and value are texts, ttl and priority whole numbers")
+        return cls(*texts, *numbers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,8 +47,13 @@ class TextFile:
 
 
 def content_from_data(data: dict[str, Any]) -> Content:
-    """The content of its canonical form."""
-    return TextFile(data["path"], data["text"]) if "text" in data else Zone.from_data(data)
+    """The content of its stored form; a file's text is not stored."""
+    return TextFile(data["path"], "") if "path" in data else Zone.from_data(data)
+
+
+def _without_text(content: Content) -> dict[str, Any]:
+    """A file's content as it is stored: its text may hold secrets, and undoing an edit needs only the edit."""
+    return {"path": content.data()["path"], "digest": content.digest()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Snapshot:
         return {
             "target": self.target,
             "taken_at": timestamp(self.taken_at),
-            "content": self.content.data(),
+            "content": self.content.data() if isinstance(self.content, Zone) else _without_text(self.content),
             "complete": self.complete,
             "raw": [dict(row) for row in self.raw],
             "blocks": list(self.blocks),

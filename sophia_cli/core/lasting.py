@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sophia_cli.core.changes import Change, ConfigValue
-from sophia_cli.core.dns import WHOLE_SET_TYPES, Record, Zone
+from sophia_cli.core.dns import WHOLE_SET_TYPES, Key, Record, Zone
 from sophia_cli.core.settings import DesiredRecord, DesiredZone
 
 Source = Callable[[str], Any]
@@ -20,7 +20,7 @@ def config_target(environment: str) -> str:
 
 
 def lasting(
-    changes: Iterable[Change], zone: DesiredZone, after: Zone, environment: str, source: Source
+    changes: Sequence[Change], zone: DesiredZone, after: Zone, environment: str, source: Source
 ) -> tuple[Change, ...]:
     """The `config.value` changes that make record changes of one zone lasting; none where the environment already says so.
 
@@ -29,16 +29,23 @@ def lasting(
     """
     edits: dict[str, tuple[Any, Any, Change]] = {}
     taken = {row.path for row in zone.records}
+    retimed = {
+        change.after.key
+        for change in changes
+        if isinstance(change.before, Record)
+        and isinstance(change.after, Record)
+        and change.before.ttl != change.after.ttl
+    }
     done: set[tuple[str, str]] = set()
     for change in changes:
         place = _place(change)
         if place is not None and place in done:
             continue
         if place is None:
-            found = _edits(change, zone, taken, source)
+            found = _edits(change, zone, taken, retimed, source)
         else:
             done.add(place)
-            found = _set_edits(place, after.at(*place), zone, taken, source)
+            found = _set_edits(place, after.at(*place), zone, taken, retimed, source)
         for path, value in found:
             before = edits[path][0] if path in edits else source(path)
             edits[path] = (before, value, change)
@@ -56,7 +63,12 @@ def _place(change: Change) -> tuple[str, str] | None:
 
 
 def _set_edits(
-    place: tuple[str, str], rows: Sequence[Record], zone: DesiredZone, taken: set[str], source: Source
+    place: tuple[str, str],
+    rows: Sequence[Record],
+    zone: DesiredZone,
+    taken: set[str],
+    retimed: set[Key],
+    source: Source,
 ) -> Iterator[tuple[str, Any]]:
     """Edits after which the environment names exactly these rows at a name and type."""
     entries = [row for row in zone.records if (row.record.name, row.record.type) == place]
@@ -64,7 +76,7 @@ def _set_edits(
     paths = list(dict.fromkeys(entry.path for entry in entries))
     listed = [path for path in paths if source(f"{path}.values") is not None]
     if listed:
-        yield from _list_edits(listed[0], rows, entries, source)
+        yield from _list_edits(listed[0], rows, entries, retimed, source)
         paths, left = [path for path in paths if path != listed[0]], {}
     spare = []
     for path in paths:
@@ -73,12 +85,12 @@ def _set_edits(
         if row is None:
             spare.append(path)
         else:
-            yield from _ttl_edit(path, entry, row)
+            yield from _ttl_edit(path, entry, row, retimed)
     for row in left.values():
         if spare:
             path = spare.pop(0)
             yield f"{path}.value", literal(row.value)
-            yield from _ttl_edit(path, next(entry for entry in entries if entry.path == path), row)
+            yield from _ttl_edit(path, next(entry for entry in entries if entry.path == path), row, retimed)
         else:
             path = _new_path(zone, row, taken)
             taken.add(path)
@@ -88,7 +100,7 @@ def _set_edits(
 
 
 def _list_edits(
-    path: str, rows: Sequence[Record], entries: Sequence[DesiredRecord], source: Source
+    path: str, rows: Sequence[Record], entries: Sequence[DesiredRecord], retimed: set[Key], source: Source
 ) -> Iterator[tuple[str, Any]]:
     """Edits of an entry that lists its values: those that stay keep their place and spelling."""
     if not rows:
@@ -100,11 +112,12 @@ def _list_edits(
         spelled = dict(zip((entry.record.value for entry in mine), source(f"{path}.values"), strict=False))
         kept = [text for value, text in spelled.items() if value in values]
         yield f"{path}.values", [*kept, *(literal(row.value) for row in rows if row.value not in spelled)]
-    yield from _ttl_edit(path, mine[0], rows[0])
+    yield from _ttl_edit(path, mine[0], rows[0], retimed)
 
 
-def _ttl_edit(path: str, entry: DesiredRecord, row: Record) -> Iterator[tuple[str, Any]]:
-    if entry.record.ttl is not None and row.ttl != entry.record.ttl:
+def _ttl_edit(path: str, entry: DesiredRecord, row: Record, retimed: set[Key]) -> Iterator[tuple[str, Any]]:
+    """A TTL is written where the environment gives one that differs, or where a change gave one."""
+    if row.ttl != entry.record.ttl and (entry.record.ttl is not None or row.key in retimed):
         yield f"{path}.ttl", row.ttl
 
 
@@ -125,7 +138,9 @@ def _named(change: Change) -> str:
     return f"{row.type} {row.name}" if isinstance(row, Record) else change.kind
 
 
-def _edits(change: Change, zone: DesiredZone, taken: set[str], source: Source) -> Iterator[tuple[str, Any]]:
+def _edits(
+    change: Change, zone: DesiredZone, taken: set[str], retimed: set[Key], source: Source
+) -> Iterator[tuple[str, Any]]:
     """Edits for a mail mode, or for a record that the environment manages as a single value."""
     if change.kind == "dns.email_type":
         yield f"{zone.path}.email_type", change.after.data()["email_type"] if change.after is not None else None
@@ -147,8 +162,7 @@ def _edits(change: Change, zone: DesiredZone, taken: set[str], source: Source) -
     elif after.value != entry.record.value:
         yield f"{entry.path}.value", literal(after.value)
     if after is not None:
-        if entry.record.ttl is not None and after.ttl != entry.record.ttl:
-            yield f"{entry.path}.ttl", after.ttl
+        yield from _ttl_edit(entry.path, entry, after, retimed)
         if after.priority != entry.record.priority:
             yield f"{entry.path}.priority", after.priority
 

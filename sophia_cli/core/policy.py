@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from sophia_cli.core.changes import Change, ConfigValue
+from sophia_cli.core.changes import SECRET, Change, ConfigValue
 from sophia_cli.core.dns import HOST_TYPES, MAX_ROWS, Record
 from sophia_cli.core.history import moment, timestamp
 from sophia_cli.core.plan import Plan
@@ -60,7 +60,8 @@ class Approval:
 
     def counts(self, plan: str, limits: Limits, now: datetime) -> bool:
         """Whether it covers a plan now, under these limits."""
-        return self.plan == plan and not self.used and self.at <= now < self.until and self.how in limits.approvals
+        until = min(self.until, self.at + timedelta(hours=APPROVAL_HOURS))
+        return self.plan == plan and not self.used and self.at <= now < until and self.how in limits.approvals
 
     def data(self) -> dict[str, Any]:
         """The public shape (contract, `sophia.approval/1`)."""
@@ -76,7 +77,13 @@ class Approval:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Approval:
         """The approval of its public shape."""
-        return cls(**{**data, "at": moment(data["at"]), "until": moment(data["until"])})
+        found = cls(**{**data, "at": moment(data["at"]), "until": moment(data["until"])})
+        if not all(isinstance(text, str) for text in (found.plan, found.by, found.how)) or found.used not in (
+            True,
+            False,
+        ):
+            raise TypeError("plan, by and how are texts, used is true or false")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,12 +339,15 @@ def _deny(rule: str, message: str, changes: tuple[Change, ...], hint: str = "") 
 
 
 def _over(rule: str, message: str, changes: tuple[Change, ...]) -> Reason:
-    hint = f"raise ai_infrastructure.limits.{rule} in the environment, or {_override(rule, changes)}"
+    way = f"raise ai_infrastructure.limits.{rule}"
+    if rule == "protected":
+        way = "take `protect` or limits.protected off"
+    hint = f"{way} in the environment, or {_override(rule, changes)}"
     return _deny(rule, message, changes, hint)
 
 
 def _override(rule: str, changes: tuple[Change, ...]) -> str:
-    return f"lift it for one change with --override {changes[0].id}={rule}"
+    return f"lift it for each change that is meant, such as --override {changes[0].id}={rule}"
 
 
 def _not_lifted(changes: tuple[Change, ...] | list[Change], rule: str, policy: Policy) -> tuple[Change, ...]:
@@ -381,7 +391,7 @@ def _ids(changes: tuple[Change, ...] | list[Change]) -> tuple[str, ...]:
 def _named(change: Change) -> str:
     row = change.after if change.after is not None else change.before
     if isinstance(row, Record):
-        return f"{row.type} {row.name}"
+        return f"{row.type} {SECRET if 'name' in change.hidden else row.name}"
     return change.kind
 
 

@@ -16,10 +16,14 @@ from sophia_cli.core.policy import Approval
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the outside shows of a write: True it is there, False something else is, None it cannot be told yet."""
+    """What the outside shows of a write: True it is there, False something else is, None it cannot be told yet.
+
+    `exact` tells whether the TTLs shown are those of the records as well.
+    """
 
     verified: bool | None
     details: tuple[str, ...] = ()
+    exact: bool = True
 
 
 class ReadPort(Protocol):
@@ -37,6 +41,10 @@ class ReadPort(Protocol):
 
 class TargetPort(ReadPort, Protocol):
     """A kind of target behind one port; the apply flow never asks which kind it is dealing with."""
+
+    async def preflight(self, fresh: Snapshot) -> tuple[str, ...]:
+        """Reasons, seen from outside, why a write on the strength of `fresh` could lose something; empty when none."""
+        ...
 
     async def write(self, changes: Sequence[Change], fresh: Snapshot) -> None:
         """Make the changes, on the strength of `fresh`. Raises `OutcomeUnknown` when the answer was lost."""

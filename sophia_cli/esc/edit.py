@@ -398,6 +398,7 @@ def _may_stand_plain(value: str, flow: bool) -> bool:
         not isinstance(resolved(value), str)
         or value != value.strip()
         or value.lower() in ("yes", "no", "on", "off", "y", "n")
+        or re.match(r"\d{4}-\d", value)  # other readers take it for a date
     ):
         return False
     if value[0] in "-?:,[]{}#&*!|>'\"%@`<=" or re.search(r":(\s|\Z)|\s#", value):

@@ -15,7 +15,7 @@ from sophia_cli.core.history import Snapshot, TextFile
 from sophia_cli.core.lasting import config_target
 from sophia_cli.core.plan import State
 from sophia_cli.core.ports import Clock, Evidence
-from sophia_cli.esc.document import parse_path
+from sophia_cli.esc.document import Number, join_key, parse_path, resolved
 from sophia_cli.esc.edit import remove_value, set_value
 
 _NEW_MODE = 0o644  # an environment holds references to secrets, not secrets; it belongs into version control
@@ -48,6 +48,10 @@ class EnvironmentFileTarget:
         """The unevaluated value at a path of the text as last read, or None; references stay references."""
         return value_at(self._text, path)
 
+    async def preflight(self, fresh: Snapshot) -> tuple[str, ...]:
+        """Nothing outside knows of a file."""
+        return ()
+
     async def write(self, changes: Sequence[Change], fresh: Snapshot) -> None:
         """Make the edits and replace the file a path leads to (through links) atomically; its mode stays."""
         real = self._path.resolve()
@@ -68,9 +72,9 @@ class EnvironmentFileTarget:
         return Evidence(True)
 
     def undo(self, changes: Sequence[Change], before: Snapshot, now: Snapshot) -> tuple[Change, ...]:
-        """The inverse of the edits that stand."""
+        """The inverse of the edits that are not as before."""
         text = _text(now)
-        return tuple(change.inverse() for change in reversed(changes) if _state(change, text) == "after")
+        return tuple(change.inverse() for change in reversed(changes) if _state(change, text) != "before")
 
 
 def edited(text: str, changes: Sequence[Change]) -> str:
@@ -79,15 +83,26 @@ def edited(text: str, changes: Sequence[Change]) -> str:
         if isinstance(change.after, ConfigValue):
             text = set_value(text, change.after.path, change.after.value)
         elif isinstance(change.before, ConfigValue):
-            text = remove_value(text, change.before.path)
+            text = _pruned(remove_value(text, change.before.path), change.before.path)
+    return text
+
+
+def _pruned(text: str, path: str) -> str:
+    """The text without the maps that a removal left empty: they would be sections that say nothing."""
+    steps = (parse_path(path) or ())[:-1]
+    while steps:
+        above = ""
+        for step in steps:
+            above = f"{above}[{step}]" if isinstance(step, int) else join_key(above, step)
+        if value_at(text, above) not in ({}, None):
+            break
+        text, steps = remove_value(text, above), steps[:-1]
     return text
 
 
 def value_at(text: str, path: str) -> Any:
     """The unevaluated value at a path of an environment's text, as JSON data; None where there is nothing."""
-    from ruamel.yaml import YAML
-
-    node: Any = YAML(typ="safe", pure=True).load(io.StringIO(text.removeprefix("\ufeff"))) or {}
+    node: Any = _plain(text) or {}
     if isinstance(node, Mapping) and isinstance(node.get("values"), Mapping):
         node = node["values"]
     for step in parse_path(path) or ():
@@ -130,10 +145,30 @@ def _read(path: Path) -> str:
 
 def parsed_value(text: str) -> Any:
     """A value typed on a command line, read as YAML. Raises `UsageError`."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return _plain(text)
     except YAMLError as exc:
         raise UsageError(f"{text!r} is not a YAML value", hint="put texts with special characters into quotes") from exc
+
+
+def _plain(text: str) -> Any:
+    """YAML as JSON data, scalars resolved as ESC resolves them: a date is a text (YAML 1.2.2, 10.3)."""
+    from ruamel.yaml import YAML
+
+    node = YAML(typ="rt", pure=True).compose(io.StringIO(text.removeprefix("\ufeff")))
+    return None if node is None else _data(node)
+
+
+def _data(node: Any) -> Any:
+    from ruamel.yaml.nodes import MappingNode, SequenceNode
+
+    if isinstance(node, MappingNode):
+        return {str(key.value): _data(value) for key, value in node.value}
+    if isinstance(node, SequenceNode):
+        return [_data(item) for item in node.value]
+    if node.style in ("'", '"', "|", ">"):
+        return node.value
+    value = resolved(node.value)
+    return value.plain if isinstance(value, Number) else value

@@ -78,7 +78,9 @@ async def apply(plan: Plan, approval: Approval | None, ground: Ground) -> Run:
 async def apply_locked(plan: Plan, approval: Approval | None, ground: Ground) -> Run:
     """`apply` for a caller that already holds the locks."""
     started, calls = ground.clock.now(), ground.calls()
-    fresh = {target: await _fresh(plan, target, ground) for target in plan.touched()}
+    # Read last to first: what is written first was read last, so that no call on another target lies between the two.
+    read = {target: await _fresh(plan, target, ground) for target in reversed(plan.touched())}
+    fresh = {target: read[target] for target in plan.touched()}
     if approval is not None:
         await ground.store.approvals.use(approval)
     run = Run(
@@ -130,8 +132,11 @@ async def _fresh(plan: Plan, target: str, ground: Ground) -> Snapshot:
             hint="run: sophia plan",
             details={"base": base, "found": snapshot.digest},
         )
-    if snapshot.blocks:
-        raise Refused(f"{target}: {snapshot.blocks[0]}", details={"blocks": list(snapshot.blocks)})
+    blocks = snapshot.blocks or await ground.target(target).preflight(snapshot)
+    if blocks:
+        raise Refused(
+            "; ".join(blocks), hint="edit this zone in the provider's web console", details={"blocks": list(blocks)}
+        )
     return snapshot
 
 
@@ -254,13 +259,7 @@ async def read_back(
 
 
 async def take_back(
-    run: Run,
-    target: str,
-    changes: Sequence[Change],
-    before: Snapshot,
-    now: Snapshot,
-    ground: Ground,
-    why: str,
+    run: Run, target: str, changes: Sequence[Change], before: Snapshot, now: Snapshot, ground: Ground, why: str
 ) -> Run:
     """Take back one target's part of a run, keeping what others made meanwhile."""
     port = ground.target(target)
@@ -277,7 +276,8 @@ async def take_back(
     end = await read_back(port, back, now, ground, accepted=bool(back))
     if end is None:
         return run.with_leg(target, "unknown", f"{why}; the undo could not be read back")
-    if not back or port.compare(back, now, end).is_as_planned:
+    states = port.compare(changes, before, end).states
+    if port.compare(back, now, end).is_as_planned if back else all(state == "before" for state in states):
         await ground.stream.say("apply.undo", target=target, outcome="as before")
         return run.with_leg(target, "undone", why)
     await ground.stream.say("apply.undo", target=target, outcome="wrong")

@@ -21,11 +21,10 @@ from sophia_cli.flows.settle import settle_open_runs
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What a person gave for one plan: a yes, the typed names of zones, or nothing yet. `at_terminal` when typed there."""
+    """What a person gave for one plan: a yes, the typed names of zones, or nothing yet."""
 
     yes: bool = False
     names: frozenset[str] = frozenset()
-    at_terminal: bool = False
 
 
 def refuse_if_denied(judged: Judged) -> None:
@@ -43,13 +42,13 @@ def missing_consent(judged: Judged, consent: Consent) -> Need | None:
     """What is still needed before a command that a person typed may write; None when nothing is.
 
     A recorded approval answers everything. Every write wants at least a yes; critical reasons want the names of the
-    zones they touch, and `approval` only a recorded approval or a name typed at a terminal.
+    zones they touch, and `approval` only a recorded approval.
     """
     if judged.plan.is_empty() or judged.verdict.approved is not None:
         return None
     needs = judged.verdict.needs()
     named = names_wanted(judged) <= consent.names
-    if needs == "approval" and not (consent.at_terminal and named):
+    if needs == "approval":
         return "approval"
     if needs == "name" and not (named and consent.yes):
         return "name"
@@ -57,11 +56,11 @@ def missing_consent(judged: Judged, consent: Consent) -> Need | None:
 
 
 def names_wanted(judged: Judged) -> frozenset[str]:
-    """The names of the zones a person has to type: of those that critical or approval reasons touch."""
+    """The names of the zones a person has to type: of those that critical reasons touch."""
     touched = {
         change.target.partition(":")[2]
         for reason in judged.verdict.reasons
-        if reason.needs in ("name", "approval")
+        if reason.needs == "name"
         for change in judged.plan.changes
         if change.id in reason.changes
     }
@@ -116,6 +115,7 @@ async def deploy(judged: Judged, settings: Settings, ground: Ground) -> Run | No
 async def deploy_locked(judged: Judged, settings: Settings, ground: Ground) -> Run | None:
     """`deploy` for a caller that holds the locks."""
     refuse_if_denied(judged)
+    await _refuse_beside_open_runs(judged, ground)
     if judged.plan.is_empty():
         await remember(judged.seen, settings, ground.store, None)
         return None
@@ -131,6 +131,18 @@ async def deploy_locked(judged: Judged, settings: Settings, ground: Ground) -> R
         {target: seen for target, seen in judged.seen.items() if target in done}, settings, ground.store, run
     )
     return run
+
+
+async def _refuse_beside_open_runs(judged: Judged, ground: Ground) -> None:
+    """Nothing is written over a run whose end is not known: settling it later would take the newer write for its own."""
+    touched = {*judged.plan.touched(), *judged.seen}
+    for run in await ground.store.journal.open_runs():
+        if any(leg.target in touched for leg in run.legs):
+            raise StalePlan(
+                f"run {run.id} was interrupted and its end is not known yet",
+                hint="run: sophia heal",
+                details={"run": run.id},
+            )
 
 
 async def record_approval(judged_plan: Plan, by: str, how: str, ground: Ground, until_hours: int) -> Approval:
@@ -162,8 +174,9 @@ async def remember(seen: Mapping[str, Seen], settings: Settings, store: Store, r
     """Note, for each zone, which records the environment named and which sophia wrote."""
     for target, one in seen.items():
         changes = () if run is None else run.of(target)
-        known = owned_after(one.ownership, one.desired, applied(one.zone, changes), changes, run)
-        if known != one.ownership:
+        before = await store.ownerships.load(settings.environment, target)  # the plan's copy may be older than the lock
+        known = owned_after(before, one.desired, applied(one.zone, changes), changes, run)
+        if known != before:
             await store.ownerships.save(settings.environment, target, known)
 
 
@@ -180,7 +193,7 @@ def owned_after(
         wrote = change is not None or (old is not None and old.written)
         if change is not None and not _by_environment(change):
             entries.append(Owned(row, change.source, run_id, True))
-        elif row.key in named:
+        elif row.key in named or change is not None:  # or an undo put back what the environment had named
             by = "config" if old is None or old.by not in ("config", "import") else old.by
             entries.append(Owned(row, by, old.run if old is not None and change is None else run_id, wrote))
         elif old is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sophia_cli.core.changes import Change, EmailMode
-from sophia_cli.core.dns import Record, Zone
+from sophia_cli.core.dns import Record, Zone, published
 from sophia_cli.core.errors import SophiaError, UnknownValue
 from sophia_cli.core.findings import Finding, Severity
 from sophia_cli.core.history import Snapshot
@@ -95,7 +95,26 @@ async def _shown_by_dns(zone: DesiredZone, settings: Settings, ground: Ground) -
     if diff_zone(zone, base.content, ownership).changes:
         return False
     same = _managed(zone, base.content)
-    return bool(same) and (await ground.target(target).verify(same, base, (), 0.0)).verified is True
+    if not same or not _tells_of_mail(zone, base.content) or any(_is_covered(row, base.content) for row in same):
+        return False
+    evidence = await ground.target(target).verify(same, base, (), 0.0)
+    return evidence.verified is True and evidence.exact
+
+
+def _tells_of_mail(zone: DesiredZone, live: Zone) -> bool:
+    """Whether another mail mode would show in what is asked: only MX records that the environment names tell that."""
+    if zone.email_type is None:
+        return True
+    return live.email_type == "MX" and any(row.record.type == "MX" for row in zone.records)
+
+
+def _is_covered(change: Change, live: Zone) -> bool:
+    """Whether the zone would answer the same without the record, because a wildcard gives the same answer."""
+    row = change.before
+    if not isinstance(row, Record) or row.name.startswith("*"):
+        return False
+    without = Zone.of(live.name, live.email_type, [other for other in live.records if other.name != row.name])
+    return published(without, row.name, row.type) == published(live, row.name, row.type)
 
 
 async def _baseline(target: str, ground: Ground) -> Snapshot | None:

@@ -45,7 +45,7 @@ def find_zone(settings: Settings, name: str) -> DesiredZone:
     owners = [zone for zone in settings.zones if bare == zone.name or bare.endswith("." + zone.name)]
     if owners:
         return max(owners, key=lambda zone: len(zone.name))
-    if len(settings.zones) == 1:
+    if len(settings.zones) == 1 and not name.endswith("."):
         return settings.zones[0]
     if not settings.zones:
         raise UsageError(f"the environment {settings.environment} has no dns section", hint="add dns.domain to it")

@@ -37,24 +37,21 @@ async def find_run(journal: Journal, run_id: str | None) -> Run:
     return done[-1]
 
 
-async def inverse_of(run: Run, targets: Mapping[str, TargetPort]) -> Inverse:
-    """The inverse of what a run did, change by change, where its result still stands."""
-    done = {leg.target for leg in run.legs if leg.phase == "done"}
+def inverse_of(run: Run, targets: Mapping[str, TargetPort], read: Mapping[str, Snapshot]) -> Inverse:
+    """The inverse of what a run did, change by change, where its result still stands in what was `read`."""
     changes: list[Change] = []
     kept: list[str] = []
-    for target in dict.fromkeys(change.target for change in run.changes):
-        if target not in done:
-            continue
-        if target not in targets:
-            raise UsageError(
-                f"run {run.id} wrote {target}, which is not a target of this environment",
-                hint=f"name the environment it was made with: -e {run.environment}",
-            )
-        now = await targets[target].read()
-        undone, left = _of_target(run, run.of(target), targets[target], now)
+    for target in done_targets(run):
+        undone, left = _of_target(run, run.of(target), targets[target], read[target])
         changes += undone
         kept += left
     return Inverse(run, tuple(changes), tuple(kept))
+
+
+def done_targets(run: Run) -> tuple[str, ...]:
+    """The targets that a run brought to its plan."""
+    done = {leg.target for leg in run.legs if leg.phase == "done"}
+    return tuple(target for target in dict.fromkeys(change.target for change in run.changes) if target in done)
 
 
 def _of_target(run: Run, changes: Sequence[Change], port: TargetPort, now: Snapshot) -> tuple[list[Change], list[str]]:
@@ -62,9 +59,10 @@ def _of_target(run: Run, changes: Sequence[Change], port: TargetPort, now: Snaps
     states = port.compare(changes, now, now).states
     for change, state in zip(reversed(changes), reversed(states), strict=True):
         if state == "after":
-            back = replace(
-                change.inverse(), source="user", reason=f"undoes {change.id} of run {run.id}", hidden=frozenset()
-            )
+            # The source stays the undone change's own: what the environment had named is the environment's again.
+            source = "config" if change.source == "drift" else change.source
+            reason = f"undoes {change.id} of run {run.id}"
+            back = replace(change.inverse(), source=source, reason=reason, hidden=frozenset())
             undone.append(back)
         elif state == "neither":
             left.append(f"{_named(change)} was changed since by somebody else and is kept as it is")
@@ -81,12 +79,20 @@ def _named(change: Change) -> str:
 async def plan_rollback(run_id: str | None, settings: Settings, ground: Ground, file: EnvironmentFile | None) -> Judged:
     """The judged plan that undoes a run, with what it leaves alone in its notes."""
     run = await find_run(ground.store.journal, run_id)
-    inverse = await inverse_of(run, ground.targets)
-    touched = {change.target for change in inverse.changes}
+    touched = done_targets(run)
+    for target in touched:
+        if target not in ground.targets:
+            raise UsageError(
+                f"run {run.id} wrote {target}, which is not a target of this environment",
+                hint=f"name the environment it was made with: -e {run.environment}",
+            )
     readers = {target: port for target, port in ground.targets.items() if target in touched}
     seen = await observe(settings, readers, ground.store)
     files = [await file.read()] if file is not None and file.id in touched else []
+    read = {one.target: one.snapshot for one in seen} | {one.target: one for one in files}
+    inverse = inverse_of(run, ground.targets, read)
     now = ground.clock.now()
+    seen = tuple(one for one in seen if any(change.target == one.target for change in inverse.changes))
     plan = assemble(settings, seen, inverse.changes, [], now, files=files)
     notes = inverse.kept if inverse.changes else (*inverse.kept, f"nothing of run {run.id} is left to undo")
     plan = replace(plan, notes=tuple(notes))

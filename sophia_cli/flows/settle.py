@@ -10,6 +10,7 @@ from sophia_cli.core.history import Leg, Run, Snapshot
 from sophia_cli.core.ports import TargetPort
 from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, close, read_back, take_back, take_back_linked
 
+_UNSETTLED = ("pending", "writing", "written", "unknown")
 UNDER_WAY_S = 120.0  # seconds; longer than a provider's call may take
 
 
@@ -21,16 +22,19 @@ async def settle_open_runs(ground: Ground) -> tuple[Run, ...]:
     """
     settled = []
     for run in await ground.store.journal.open_runs():
-        if all(leg.target in ground.targets for leg in run.legs):
+        if any(leg.target in ground.targets for leg in run.legs):
             settled.append(await _settle(run, replace(ground, stream=ground.stream.of(run.id, run.plan))))
     return tuple(settled)
 
 
 async def _settle(run: Run, ground: Ground) -> Run:
     await ground.stream.say("settle.begin", phases={leg.target: leg.phase for leg in run.legs})
-    for leg in run.legs:
+    mine = [leg for leg in run.legs if leg.target in ground.targets]
+    for leg in mine:
         run = await _settle_leg(run, leg, ground)
         await ground.store.journal.save(run)
+    if len(mine) < len(run.legs) and any(leg.phase in _UNSETTLED for leg in run.legs):
+        return run  # the rest belongs to targets that were left out here; the run stays open for them
     run = await close(await take_back_linked(run, ground), ground)
     await ground.stream.say("settle.end", outcome=run.outcome)
     return run
@@ -38,8 +42,10 @@ async def _settle(run: Run, ground: Ground) -> Run:
 
 async def _settle_leg(run: Run, leg: Leg, ground: Ground) -> Run:
     before = await ground.store.snapshots.of_run(run.id, leg.target)
-    if leg.phase in ("pending", "skipped", "undone", "done"):
-        return run.with_leg(leg.target, "skipped" if leg.phase == "pending" else leg.phase)
+    if leg.phase == "pending":
+        return run.with_leg(leg.target, "skipped", "not begun when the run was interrupted")
+    if leg.phase in ("skipped", "undone", "done"):
+        return run
     if before is None:
         return run.with_leg(leg.target, "unknown", "its snapshot is gone, so it cannot be told what was there before")
     if leg.phase == "written":  # it was read back as planned; what differs now, others did later
@@ -49,13 +55,14 @@ async def _settle_leg(run: Run, leg: Leg, ground: Ground) -> Run:
     found = port.compare(changes, before, now)
     if found.is_as_planned:
         return run.with_leg(leg.target, "done", "found as planned after an interruption")
-    if found.is_as_before:
+    # None of its changes is there: the write never came to be, and rows that are gone since others have removed. (A write
+    # that lost rows is noted as read back wrong before it is taken back.)
+    if all(state == "before" for state in found.states) and not leg.message:
         return run.with_leg(leg.target, "skipped", "found as before after an interruption")
     await ground.stream.say("settle.undo", target=leg.target, lost=list(found.lost))
     with ground.guard.writing():
-        return await take_back(
-            run, leg.target, changes, before, now, ground, "found half done after an interruption and taken back"
-        )
+        why = "found half done after an interruption and taken back"
+        return await take_back(run, leg.target, changes, before, now, ground, why)
 
 
 async def _seen(run: Run, port: TargetPort, changes: Sequence[Change], before: Snapshot, ground: Ground) -> Snapshot:

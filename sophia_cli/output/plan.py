@@ -76,7 +76,8 @@ def _source(change: Change) -> str:
 def _what(change: Change) -> str:
     payload = change.after if change.after is not None else change.before
     if isinstance(payload, Record):
-        return f"{payload.type:<6} {escaped(payload.name):<14}"
+        name = SECRET if "name" in change.hidden else escaped(payload.name)
+        return f"{payload.type:<6} {name:<14}"
     return {"dns.email_type": "mail mode", "dns.nameservers": "name servers", "config.value": "environment"}[
         change.kind
     ]

@@ -26,6 +26,15 @@ class Witness(Protocol):
         """Whether the zone's servers show the changes."""
         ...
 
+    async def hidden(self, zone: Zone, nameservers: Sequence[str]) -> tuple[str, ...]:
+        """Records the zone's servers show that the provider's API cannot return."""
+        ...
+
+
+def calls_for(changes: Sequence[Change]) -> int:
+    """How many calls applying the changes of one zone takes: re-read (2), write (1, or 2), read back (2)."""
+    return 0 if not changes else 5 + bool(_repreferred(changes))
+
 
 class NamecheapZone:
     """One domain's host records. `setHosts` replaces every host (Namecheap API), so each write sends the whole zone."""
@@ -46,9 +55,8 @@ class NamecheapZone:
         """The zone. Whole only when the row count equals getInfo's HostCount; raises `IncompleteRead` otherwise."""
         domain = await self._client.registered(self._name)
         info = await self._client.info(domain)
-        hosts = await self._client.hosts(
-            domain
-        )  # last, so that nothing lies between the rows and a write but that call
+        # The rows come last, so that nothing lies between them and a write.
+        hosts = await self._client.hosts(domain)
         self._nameservers = tuple(info.nameservers)
         if info.host_count != len(hosts.rows):
             raise IncompleteRead(
@@ -65,6 +73,14 @@ class NamecheapZone:
             blocks=tuple(self._blocks(hosts.rows)),
         )
 
+    async def preflight(self, fresh: Snapshot) -> tuple[str, ...]:
+        """Rows that the zone's servers show and getHosts does not return: setHosts may drop them, so nothing is written."""
+        hidden = await self._witness.hidden(_zone(fresh), self._nameservers)
+        return tuple(
+            f"{self._name}: its name servers show {row}, which the API can neither return nor keep; a write may drop it"
+            for row in hidden
+        )
+
     async def write(self, changes: Sequence[Change], fresh: Snapshot) -> None:
         """Send the zone with the changes made to it, in one setHosts; in two where the provider ignores the first.
 
@@ -74,15 +90,7 @@ class NamecheapZone:
         email_type, rows = self._merged(changes, fresh)
         if len(rows) > MAX_ROWS:
             raise Refused(f"{self._name}: {len(rows)} rows; the provider allows {MAX_ROWS}")
-        repreferred = {
-            change.after.key
-            for change in changes
-            if isinstance(change.before, Record)
-            and isinstance(change.after, Record)
-            and change.after.type == "MX"
-            and change.before.key == change.after.key
-            and change.before.priority != change.after.priority
-        }
+        repreferred = _repreferred(changes)
         if repreferred:
             without = [row for row in rows if row.record(self._name).key not in repreferred]
             await self._client.set_hosts(domain, email_type, without, allow_empty=not without)
@@ -145,6 +153,19 @@ class NamecheapZone:
         # Not by key: rows that differ only in spelling are one record to us and two rows to the provider.
         kept = [row for row in map(_row, fresh.raw) if row.record(self._name).key not in gone | added.keys()]
         return email_type, [*kept, *added.values()]
+
+
+def _repreferred(changes: Sequence[Change]) -> set[Key]:
+    """The mail exchangers that get another preference, which setHosts ignores for a row that stays (recorded)."""
+    return {
+        change.after.key
+        for change in changes
+        if isinstance(change.before, Record)
+        and isinstance(change.after, Record)
+        and change.after.type == "MX"
+        and change.before.key == change.after.key
+        and change.before.priority != change.after.priority
+    }
 
 
 def _row(raw: Mapping[str, Any]) -> HostRow:

@@ -58,7 +58,15 @@ SERVICES = tuple(
 )
 MOST_NAMES = 40  # names of a zone that are asked for foreign types before a write
 
-Answer = frozenset[tuple[str, int | None]]
+Values = frozenset[tuple[str, int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one server answers for one name and type: (value, preference) pairs, and the TTLs they came with."""
+
+    values: Values
+    ttls: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +131,24 @@ class NameServers:
         answers = await self.ask_all(questions)
         verdicts: list[bool | None] = []
         details: list[str] = []
+        exact = True
         for (server, question), answer in zip(questions, answers, strict=True):
             place = _relative(question, after.name)
             if answer is None:
                 verdicts.append(None)
                 details.append(f"{server} does not answer for {question.name} {question.type}")
-            elif answer == published(after, *place):
+            elif answer.values == published(after, *place):
                 verdicts.append(True)
-            elif any(not _tells(zone, *place) or answer == published(zone, *place) for zone in earlier):
+                exact = exact and answer.ttls <= {row.ttl for row in after.at(*place)}
+            elif any(not _tells(zone, *place) or answer.values == published(zone, *place) for zone in earlier):
                 verdicts.append(None)
                 details.append(f"{server} still gives the old answer for {question.name} {question.type}")
             else:
                 verdicts.append(False)
-                shown = ", ".join(sorted(ascii(value) for value, _ in answer)) or "nothing"
+                shown = ", ".join(sorted(ascii(value) for value, _ in answer.values)) or "nothing"
                 details.append(f"{server} answers {shown} for {question.name} {question.type}")
         verified = False if False in verdicts else None if None in verdicts else True
-        return Evidence(verified, tuple(details))
+        return Evidence(verified, tuple(details), exact)
 
     async def hidden(self, zone: Zone, nameservers: Sequence[str]) -> tuple[str, ...]:
         """Records that the zone's servers show and its provider's API cannot return: a whole-zone write may drop them.
@@ -154,7 +164,9 @@ class NameServers:
         questions += [Question(zone.fqdn(name), kind) for name in names for kind in FOREIGN_TYPES]
         answers = await self.ask_all([(servers[0], question) for question in questions])
         return tuple(
-            f"{question.type} {question.name}" for question, answer in zip(questions, answers, strict=True) if answer
+            f"{question.type} {question.name}"
+            for question, answer in zip(questions, answers, strict=True)
+            if answer is not None and answer.values
         )
 
     async def servers(self, nameservers: Sequence[str]) -> tuple[Server, ...]:
@@ -177,7 +189,7 @@ class NameServers:
 
 
 async def ask(server: Server, question: Question) -> Answer | None:
-    """One question: the set of (value, preference) at exactly that name and type; None when there is no usable answer.
+    """One question, about exactly that name and type; None when there is no usable answer.
 
     NXDOMAIN and an empty answer are both the empty set; REFUSED, SERVFAIL and lame answers are no answer (RFC 8499).
     """
@@ -199,11 +211,13 @@ async def ask(server: Server, question: Question) -> Answer | None:
     if answer.rcode() not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not answer.flags & dns.flags.AA:
         return None
     kind = dns.rdatatype.from_text(question.type)
-    found = set()
+    found: set[tuple[str, int | None]] = set()
+    ttls: set[int] = set()
     for rrset in answer.answer:
         if rrset.rdtype == kind and rrset.name == query.question[0].name:
             found |= {_value(rdata, question.type) for rdata in rrset}
-    return frozenset(found)
+            ttls.add(rrset.ttl)
+    return Answer(frozenset(found), frozenset(ttls))
 
 
 async def delegated(zone: str) -> tuple[str, ...]:

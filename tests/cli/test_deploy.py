@@ -255,3 +255,31 @@ def test_import_then_plan_is_empty(acme: Shop) -> None:
     assert (plan["changes"], plan["kept"], plan["summary"]["unchanged"]) == ([], [], len(ROWS))
     assert acme.rows() == before
     assert acme.run("import", DOMAIN, "--yes").code == 3  # there is a dns section now
+
+
+def test_plan_says_how_many_calls_a_deploy_takes_and_deploy_takes_them(acme: Shop) -> None:
+    acme.environment(API_MOVED)
+    said = acme.run("plan")
+    assert "takes 5 API calls" in said.err
+    assert acme.run("deploy", "--yes", "-o", "json").data["api_calls"] == 5
+    acme.environment(API_MOVED, "{type: MX, value: mail.acme.example, name: '@', priority: 20}")
+    assert "takes 6 API calls" in acme.run("plan").err
+    assert acme.run("deploy", "--yes", "--confirm", DOMAIN, "-o", "json").data["api_calls"] == 6
+
+
+def test_rows_that_only_dns_shows_block_the_write_and_are_named(work: Path) -> None:
+    from sophia_cli.sandbox import load, running, seed
+
+    data = work / "n.json"
+    seed(data, DOMAIN, email_type="NONE")
+    text = (
+        f"$ORIGIN {DOMAIN}.\n$TTL 300\n@ A 203.0.113.1\napi A 203.0.113.10\n_sip._tcp SRV 10 5 5060 sip.example.net.\n"
+    )
+    load(data, text, DOMAIN)
+    with running(data) as sandbox:
+        found = Shop(sandbox, work, data)
+        found.environment(API_MOVED)
+        ran = found.run("deploy", "--yes")
+        assert ran.code == 3, ran.err
+        assert f"SRV _sip._tcp.{DOMAIN}" in ran.err
+        assert "setHosts" not in sandbox.calls()

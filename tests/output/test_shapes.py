@@ -103,11 +103,18 @@ def test_ask_and_config_and_approval_and_error(acme: Shop) -> None:
 
 
 def test_stdout_is_exactly_one_document_and_progress_goes_to_stderr(acme: Shop) -> None:
-    ran = acme.run("deploy", "--yes", "-o", "json")
+    ran = acme.run("deploy", "--yes", "-o", "json", "-v")
     assert json.loads(ran.out)["schema"] == "sophia.run/1"
     assert "writing 1 change" in ran.err
-    quiet = acme.run("rollback", "--yes", "-o", "json", "-q")
-    assert quiet.err == ""
+    undone = acme.run("rollback", "--yes", "-o", "json")
+    assert (json.loads(undone.out)["schema"], undone.err) == ("sophia.run/1", "")
+
+
+def test_under_json_an_error_is_the_only_thing_on_stderr(acme: Shop) -> None:
+    acme.sandbox.fault("rows_dropped", rows=2, count=1)
+    ran = acme.run("deploy", "--yes", "-o", "json")
+    assert ran.code == 5
+    assert json.loads(ran.err)["schema"] == "sophia.error/1"
 
 
 def sample() -> tuple[Plan, Any]:
