@@ -168,6 +168,13 @@ def test_a_re_read_that_is_not_the_plans_base_refuses_before_any_write(
     assert asyncio.run(world.open_runs()) == ()
 
 
+def test_rows_that_only_the_outside_shows_refuse_the_write(world: World) -> None:
+    world.zone.fault("preflight", "blocked")
+    with pytest.raises(Refused, match="SRV"):
+        asyncio.run(world.deploy())
+    assert "write" not in world.zone.log
+
+
 def test_a_stale_plan_does_not_use_up_its_approval(world: World) -> None:
     async def story() -> None:
         judged = await world.plan()
@@ -544,14 +551,8 @@ def test_a_disk_that_fills_at_any_file_leaves_the_zone_before_or_planned_and_hea
 
 
 def test_a_disk_that_fills_when_the_ownership_is_noted_is_5(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, saves = type(world.store.ownerships._port).save, 0  # type: ignore[attr-defined]
-
-    async def save(*args: Any) -> None:
-        nonlocal saves
-        saves += 1
-        if saves == 1:
-            raise StateError("state: No space left on device")
-        await real(*args)
+    async def save(*_args: Any) -> None:
+        raise StateError("state: No space left on device")
 
     monkeypatch.setattr("sophia_cli.store.records.FileOwnerships.save", save)
     with pytest.raises(WriteFailed):
