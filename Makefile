@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers lint format bench docs clean
+.PHONY: help setup demo test test-servers lint format sweep bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,9 @@ demo: $(STAMP) ## the whole story on the embedded sandbox, in under a minute, no
 
 test: $(STAMP) ## the tests; never needs root
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+sweep: $(STAMP) ## the whole crash sweep and fault matrix (long); `make test` holds a sample
+	@$(BIN)/python -m tests.sweep
 
 test-servers: ## install the Debian packages of servers that tests use (needs root)
 	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends tmux redis-server

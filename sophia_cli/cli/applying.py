@@ -19,13 +19,17 @@ if TYPE_CHECKING:
     from sophia_cli.flows.plan import Judged
 
 
-async def settle(found: Session) -> None:
+async def settle(found: Session) -> tuple[Run, ...]:
     """Bring runs that were interrupted to a known end, before anything is planned on top of them."""
     from sophia_cli.flows.deploy import settle_first
 
     ground = found.ground()
-    for run in await settle_first(sorted(ground.targets), ground):
+    runs = await settle_first(sorted(ground.targets), ground)
+    for run in runs:
         note(found.common, f"settled run {run.id}, which was interrupted: {run.outcome.replace('_', ' ')}")
+    if found.environment is not None and any(leg.target.startswith("config:") for run in runs for leg in run.legs):
+        await found.reload()  # settling may have taken an edit of the file back
+    return runs
 
 
 async def carry_out(found: Session, judged: Judged) -> int:

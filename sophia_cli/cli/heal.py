@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,12 +35,15 @@ def register(app: typer.Typer) -> None:
 
 async def _heal(common: Common, dry_run: bool, *, one_line: bool = False) -> int:
     from sophia_cli.agents.score import score
+    from sophia_cli.cli.applying import settle
     from sophia_cli.cli.runtime import session
     from sophia_cli.flows.heal import heal
 
     async with session(common, "heal") as found:
+        settled = () if dry_run else await settle(found)
         healed = await heal(found.settings, found.ground(), score, dry_run=dry_run)
-        await _report(found, healed, one_line=one_line)
+        shown = replace(healed, runs=(*(run for run in settled if run.closed), *healed.runs))
+        await _report(found, shown, one_line=one_line)
         return _code(found, healed)
 
 
@@ -47,11 +51,11 @@ def _code(found: Session, healed: Healed) -> int:
     from sophia_cli.flows.apply import failure_of
 
     for run in healed.runs:
-        failure = failure_of(run, found.guard) if run.outcome not in ("nothing", "applied") else None
+        failure = (
+            None if run.outcome == "nothing" and not found.guard.stop_requested() else failure_of(run, found.guard)
+        )
         if failure is not None:
             raise failure
-    if found.guard.stop_requested():
-        raise Interrupted("interrupted; what was being written was finished first")
     return 2 if healed.open else 0
 
 

@@ -65,6 +65,11 @@ class Session:
         if line is not None:
             print(line, file=sys.stderr, flush=True)
 
+    async def reload(self) -> None:
+        """Evaluate the environment again: its file was changed since."""
+        self.environment, settings = await load_settings(self.common)
+        self.settings = chosen(settings, self.common.target or ())
+
     async def cost(self, plan: Plan) -> tuple[int, float]:
         """The provider calls that applying a plan takes, and the seconds the shared rate budget makes them wait."""
         from sophia_cli.providers.namecheap_zone import calls_for

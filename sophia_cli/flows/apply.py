@@ -121,7 +121,10 @@ async def apply_locked(plan: Plan, approval: Approval | None, ground: Ground) ->
 
 async def _fresh(plan: Plan, target: str, ground: Ground) -> Snapshot:
     """The target as it is now; raises when it is not what the plan was made from."""
-    snapshot = await ground.target(target).read()
+    port, zones = ground.target(target), plan.zones.get(target)
+    # Asked before the read, for it takes many questions: nothing may lie between the read and the write that stands on it.
+    hidden = () if zones is None else await port.preflight(Snapshot(target, plan.created, zones.before))
+    snapshot = await port.read()
     base = next(entry.base for entry in plan.targets if entry.id == target)
     if not snapshot.complete:
         raise IncompleteRead(f"{target}: the read could not be shown to be whole", hint="run the command again")
@@ -132,7 +135,7 @@ async def _fresh(plan: Plan, target: str, ground: Ground) -> Snapshot:
             hint="run: sophia plan",
             details={"base": base, "found": snapshot.digest},
         )
-    blocks = snapshot.blocks or await ground.target(target).preflight(snapshot)
+    blocks = (*snapshot.blocks, *hidden)
     if blocks:
         raise Refused(
             "; ".join(blocks), hint="edit this zone in the provider's web console", details={"blocks": list(blocks)}

@@ -175,6 +175,11 @@ def test_rows_that_only_the_outside_shows_refuse_the_write(world: World) -> None
     assert "write" not in world.zone.log
 
 
+def test_nothing_is_asked_between_the_last_read_and_the_write(world: World) -> None:
+    deployed(world)
+    assert world.zone.log[:4] == ["read", "preflight", "read", "write"]
+
+
 def test_a_stale_plan_does_not_use_up_its_approval(world: World) -> None:
     async def story() -> None:
         judged = await world.plan()
