@@ -27,11 +27,13 @@ def register(app: typer.Typer) -> None:
 async def _rollback(common: Common, run_id: str | None) -> int:
     from sophia_cli.cli.applying import carry_out, settle, take_approval
     from sophia_cli.cli.runtime import session
+    from sophia_cli.flows.plan import parsed_overrides
     from sophia_cli.flows.rollback import plan_rollback
 
     async with session(common, "rollback") as found:
         await settle(found)
         await take_approval(found, common.approval)
         ground = found.ground()
-        judged = await plan_rollback(run_id, found.settings, ground, found.file)
+        overrides = parsed_overrides(common.override or ())
+        judged = await plan_rollback(run_id, found.settings, ground, found.file, overrides)
         return await carry_out(found, judged)

@@ -76,7 +76,13 @@ def _named(change: Change) -> str:
     return payload.path if isinstance(payload, ConfigValue) else change.kind
 
 
-async def plan_rollback(run_id: str | None, settings: Settings, ground: Ground, file: EnvironmentFile | None) -> Judged:
+async def plan_rollback(
+    run_id: str | None,
+    settings: Settings,
+    ground: Ground,
+    file: EnvironmentFile | None,
+    overrides: Mapping[str, frozenset[str]] | None = None,
+) -> Judged:
     """The judged plan that undoes a run, with what it leaves alone in its notes."""
     run = await find_run(ground.store.journal, run_id)
     touched = done_targets(run)
@@ -96,4 +102,4 @@ async def plan_rollback(run_id: str | None, settings: Settings, ground: Ground, 
     plan = assemble(settings, seen, inverse.changes, [], now, files=files)
     notes = inverse.kept if inverse.changes else (*inverse.kept, f"nothing of run {run.id} is left to undo")
     plan = replace(plan, notes=tuple(notes))
-    return await judged(plan, await policy_of(settings, ground.store), seen, ground.store, now)
+    return await judged(plan, await policy_of(settings, ground.store, overrides), seen, ground.store, now)

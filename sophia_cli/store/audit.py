@@ -86,13 +86,16 @@ class FileAudit:
         return found, (*problems, *(damage or against_kept(found, kept, seen, self._head)))
 
     def _lines(self) -> list[bytes]:
+        """The lines. What a crash tore off the last one is left out: the next event closes it, and the kept head tells
+        whether anything else is missing there.
+        """
         with translated(self._log):
             try:
                 content = self._log.read_bytes()
             except FileNotFoundError:
                 return []
-        lines = content.split(b"\n")
-        return lines if lines[-1] else lines[:-1]
+        *lines, tail = content.split(b"\n")
+        return [*lines, tail] if tail and event_of(tail) is not None else lines
 
     def _kept_head(self) -> AuditHead | None:
         with translated(self._head):

@@ -276,7 +276,7 @@ def test_a_line_torn_by_a_full_disk_is_closed_by_a_recovery_event(files: Files) 
     size = (files.root / "audit.jsonl").stat().st_size
     assert ended([fork(_full_after, files, size + 100)]) == [0]
     assert (files.root / "audit.jsonl").stat().st_size == size + 100
-    assert do(files.open().audit.verify())[1] == ("line 2 is not an event",)
+    assert do(files.open().audit.verify())[1] == ()  # what a crash tears off is no sign of tampering
     do(files.open().audit.append(event("next")))
     assert do(files.open().audit.verify())[1] == ()
     assert [one.action for one in do(files.open().audit.events())] == ["first", "audit.recovered", "next"]
@@ -417,7 +417,7 @@ def test_a_torn_line_of_any_length_is_closed(files: Files, kept: int) -> None:
     torn = log_of(files).read_bytes()[len(before) :][:kept]
     log_of(files).write_bytes(before + torn)
     files.set_head(head)
-    assert do(files.open().audit.verify())[1] == ("line 2 is not an event",)
+    assert do(files.open().audit.verify())[1] == ()
     do(files.open().audit.append(event("next")))
     assert do(files.open().audit.verify())[1] == ()
     recovered = do(files.open().audit.events())[1]
