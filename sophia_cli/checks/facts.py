@@ -15,7 +15,7 @@ from sophia_cli.core.settings import DesiredZone, Settings
 
 Source = Literal["api", "zone-file", "dns"]
 
-# Mail modes that publish the provider's own MX records, which never show as rows (facts 3.4), and the SPF each asks for.
+# Mail modes that publish the provider's own MX records, which never show as rows (recorded), and the SPF each asks for.
 PROVIDER_MAIL = {
     "FWD": "include:spf.efwd.registrar-servers.com",
     "OX": "include:spf.privateemail.com",

@@ -331,7 +331,7 @@ def _identifier(answer: Any, what: str) -> str:
 def environment(data: Any, name: str) -> Environment:
     """The environment of the service's JSON: `{properties: {KEY: {value, secret?, unknown?, trace}}}`.
 
-    The raw form is read here because Pulumi's SDK drops the secret flags (facts/esc.md 4). Raises BadResponse.
+    The raw form is read here because Pulumi's SDK drops the secret flags (its `values` collapses objects). Raises BadResponse.
     """
     if not isinstance(data, dict) or not isinstance(data.get("properties", {}), dict):
         raise BadResponse(f"{name}: the answer holds no environment")

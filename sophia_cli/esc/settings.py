@@ -159,7 +159,7 @@ def _namecheap(section: Section) -> Namecheap:
 
 
 def _client_ip(section: Section, key: str) -> str | None:
-    """An IPv4 address: the API takes no other ClientIp (facts/namecheap.md 1)."""
+    """An IPv4 address: the API takes no other ClientIp (Namecheap API)."""
     node, text = section.get(key), section.text(key)
     if node is None or text is None:
         return None

@@ -14,7 +14,7 @@ HISTORY = 4  # earlier versions of a zone that are kept for stale reads and DNS 
 
 
 class Refusal(Exception):
-    """The API's answer is an error: its number and text, as facts/namecheap.md section 5 lists them."""
+    """The API's answer is an error: its number and text, as the API's error list and recordings have them."""
 
     def __init__(self, number: int, text: str) -> None:
         super().__init__(f"{number} {text}")
@@ -39,7 +39,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two rows the same (facts 3.5, 3.9)."""
+        """What makes two rows the same (recorded)."""
         return (self.name, self.type, self.address)
 
 
@@ -143,7 +143,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """One position for each thing that facts/namecheap.md calls unknown, and the account's rules."""
+    """One position for each thing about the API that nobody has recorded, and the account's rules."""
 
     emailtype_omitted: str = "keep"  # keep | reset (to NONE)
     empty_set: str = "empty"  # empty | repark

@@ -14,7 +14,7 @@ from sophia_cli.sandbox.envelope import Node, envelope
 COMMANDS: Mapping[str, Command] = {
     command.name.lower(): command for topic in (domains, dns, users, ssl, ns) for command in topic.COMMANDS
 }
-# Global parameters in the order in which their absence is reported (facts 5).
+# Global parameters in the order in which their absence is reported (recorded).
 _REQUIRED = (
     ("apiuser", 1010101, "Parameter APIUser is missing"),
     ("apikey", 1010102, "Parameter APIKey is missing"),

@@ -1,4 +1,4 @@
-"""What setHosts does to a zone: full replacement (facts/namecheap.md 3). Pure; refuses or replaces, never half."""
+"""What setHosts does to a zone: full replacement (Namecheap API). Pure; refuses or replaces, never half."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def set_hosts(
     for item in sent:
         row = stored(item, domain.name, switches)
         if (row.type == "MX" and mode != "MX") or (row.type == "MXE" and mode != "MXE"):
-            continue  # not saved, and nobody is told (facts 3.4)
+            continue  # not saved, and nobody is told (recorded)
         wanted.setdefault(row.key, row)
     present = {row.key: row for row in domain.rows}
     rows = []
@@ -74,7 +74,7 @@ def set_hosts(
             identity, next_id = next_id, next_id + 1
         else:
             identity = old.host_id
-        if old is not None:  # the preference is not part of the identity, so a new one is ignored (facts 3.5)
+        if old is not None:  # the preference is not part of the identity, so a new one is ignored (recorded)
             row = replace(row, mx_pref=old.mx_pref, associated_app=old.associated_app, friendly_name=old.friendly_name)
         rows.append(replace(row, host_id=identity))
     if not rows and switches.empty_set == "repark":
@@ -106,7 +106,7 @@ def stored(item: SentRow, domain: str, switches: Switches) -> Row:
 def _name(sent: str, kind: str, domain: str, switches: Switches) -> str:
     name = sent.strip().lower()
     if kind == "MXE" and name in ("@", domain):
-        return domain  # recorded: the bare domain (facts 3.10)
+        return domain  # recorded: the bare domain (recorded)
     if kind == "NS" and name in ("@", "*"):
         raise Refusal(5050900, "INVALID_NAME: NS record can't be set up for a @ or * host names")
     labels = name.split(".")

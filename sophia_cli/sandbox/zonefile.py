@@ -20,7 +20,7 @@ from sophia_cli.sandbox.account import DEFAULT_NAMESERVERS, Domain, Row
 FORWARDER = "127.0.0.1"  # what URL rows answer with
 REDIRECTS = frozenset({"URL", "URL301", "FRAME"})
 SOA_TTL = 3601  # seconds; also the negative TTL
-# What a mail mode publishes at the apex (facts 3.4); the hosts of OX and GMAIL are those of the services.
+# What a mail mode publishes at the apex (recorded); the hosts of OX and GMAIL are those of the services.
 MAIL = {
     "FWD": tuple((10 if n < 4 else 15 if n == 4 else 20, f"eforward{n}.registrar-servers.com.") for n in range(1, 6)),
     "OX": ((10, "mx1.privateemail.com."), (10, "mx2.privateemail.com.")),

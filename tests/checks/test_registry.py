@@ -17,7 +17,6 @@ from sophia_cli.core.findings import SEVERITIES
 from tests.checks.check_cases import MAIL, SPF, a, cname, facts, registered, row, txt
 
 ROOT = Path(__file__).parents[2]
-SHEET = Path("/work/shared/facts/audit-checks.md")
 
 
 def test_the_catalogue_holds_95_rules_of_five_agents() -> None:

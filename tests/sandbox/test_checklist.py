@@ -1,4 +1,4 @@
-"""The conformance checklist of facts/namecheap.md section 9: one test a statement, named by its number, over real HTTP."""
+"""The conformance checklist of Namecheap's API: one test a statement, named by its number, over real HTTP."""
 
 from __future__ import annotations
 

@@ -331,7 +331,7 @@ def _name(domain: str) -> str:
 
 
 def _split(domain: str) -> tuple[str, dict[str, str]]:
-    """The name, and the parameters that name it: SLD is its first label, TLD the rest (facts 4)."""
+    """The name, and the parameters that name it: SLD is its first label, TLD the rest (recorded)."""
     name = _name(domain)
     first, _, rest = name.partition(".")
     return name, {"SLD": first, "TLD": rest}

@@ -1,4 +1,4 @@
-"""Namecheap's error numbers to sophia's errors (facts/namecheap.md 5). Foreign text is scrubbed of secrets and cut."""
+"""Namecheap's error numbers to sophia's errors (Namecheap API). Foreign text is scrubbed of secrets and cut."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sophia_cli.core.dns import Record, Zone, normalised
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """One host row, exactly as the API gives or takes it. `host_id` is opaque and valid within one reading only (facts 3.17)."""
+    """One host row, exactly as the API gives or takes it. `host_id` is opaque and valid within one reading only (recorded)."""
 
     host_id: str
     name: str

@@ -35,7 +35,7 @@ class Call:
         return datetime.fromtimestamp(self.now, UTC).date()
 
     def joined(self) -> str:
-        """The name that SLD and TLD make: the server joins them with a dot (facts 4)."""
+        """The name that SLD and TLD make: the server joins them with a dot (recorded)."""
         return alabel(".".join(part for part in (self.text("sld"), self.text("tld")) if part))
 
     def named(self) -> str:

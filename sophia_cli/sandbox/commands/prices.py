@@ -25,7 +25,7 @@ SSL_TYPES = {
     "standardwildcardssl": Decimal("65.00"),
     "evssl": Decimal("79.00"),
 }
-# What the renamed types of 11 July 2026 were called before; old names are still taken (facts 2, ssl.create).
+# What the renamed types of 11 July 2026 were called before; old names are still taken (API reference, ssl.create).
 SSL_RENAMED = {
     "positivessl": "Standard SSL",
     "essentialssl": "Standard SSL",
