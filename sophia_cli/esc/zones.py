@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from sophia_cli.core.dns import EMAIL_TYPES, MAX_ROWS, TTL_RANGE, Record, ascii_name, normalised, problems, shown
+from sophia_cli.core.dns import (
+    EMAIL_TYPES,
+    MAX_ROWS,
+    TTL_RANGE,
+    Record,
+    ascii_name,
+    mail_policy,
+    normalised,
+    problems,
+    shown,
+)
 from sophia_cli.core.settings import DesiredRecord, DesiredZone, Origin
 from sophia_cli.esc.environment import Node
 from sophia_cli.esc.sections import Section
@@ -238,6 +248,12 @@ def _hold_together(section: Section, records: list[DesiredRecord], options: _Opt
             others = sorted({one.path for one in group if one is not aliases[0]})
             message = f"a CNAME at {name} cannot stand beside other records there (RFC 1034 3.6.2): {', '.join(others)}"
             _at(section, aliases[0], message)
+    for name, group in names.items():
+        for policy in ("spf", "dmarc", "mta-sts", "tls-rpt"):
+            texts = [one for one in group if mail_policy(one.record) == policy]
+            if len(texts) > 1:
+                message = f"a second {policy} policy at {name} breaks the first ({texts[0].path}); write one record"
+                _at(section, texts[1], message)
     if len(seen) > MAX_ROWS:
         origin = section.origin or Origin("", 1, 1)
         message = f"{section.path}: {len(seen)} records are asked for; Namecheap allows {MAX_ROWS} in one domain"
@@ -247,7 +263,9 @@ def _hold_together(section: Section, records: list[DesiredRecord], options: _Opt
             wanted = next((one for one in records if one.record.type == kind), None)
             if wanted is not None and options.email_type != kind:
                 message = f"{kind} records are stored only with email_type: {kind}, not {options.email_type}"
-                _at(section, wanted, f"{message}; set {section.path_of('email_type')} to {kind}")
+                origin = wanted.origin or section.origin or Origin("", 1, 1)
+                message = f"{wanted.path}: {message}; set {section.path_of('email_type')} to {kind}"
+                section.report.warning(message, origin, f"values.{wanted.path}")  # policy refuses the plan (mx-mode)
 
 
 def _label(one: DesiredRecord) -> str:

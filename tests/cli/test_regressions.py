@@ -229,3 +229,21 @@ def test_a_run_over_two_zones_is_settled_for_the_one_that_is_named(acme: Shop) -
     assert acme.run("deploy", "--yes").code == 0
     assert {row for row in acme.rows() if row[0] == "api"} == {("api", "A", "203.0.113.99")}
     assert acme.rows() >= {row[:3] for row in ROWS if row[0] != "api"}
+
+
+@pytest.mark.parametrize("given", ["", "email_type: FWD"])
+def test_mx_records_under_another_mail_mode_are_refused_by_policy_with_the_hint(work: Path, given: str) -> None:
+    from tests.cli.harness import shop
+
+    with shop(work, ("@", "A", "203.0.113.1"), email_type="FWD") as found:
+        found.environment("{type: MX, name: '@', value: mail.example.net}", dns=given)
+        ran = found.run("deploy", "--yes", "--confirm", DOMAIN)
+        assert (ran.code, "email_type: MX" in ran.err) == (3, True)
+        assert found.rows() == {("@", "A", "203.0.113.1")}
+
+
+def test_two_spf_policies_at_one_name_are_refused_before_any_call(acme: Shop) -> None:
+    one, two = ("{type: TXT, name: '@', value: 'v=spf1 mx -all'}", "{type: TXT, name: '@', value: 'v=spf1 a -all'}")
+    acme.environment(one, two)
+    ran = acme.run("plan")
+    assert (ran.code, "second spf policy" in ran.err, acme.sandbox.calls()) == (64, True, [])
