@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from sophia_cli.core.canonical import digest_of
+from sophia_cli.core.certificates import CertificateOrder
 from sophia_cli.core.dns import Record
+from sophia_cli.core.stacks import Resource
 
-Kind = Literal["dns.record", "dns.email_type", "dns.nameservers", "config.value"]
-Action = Literal["create", "update", "delete"]
+Kind = Literal[
+    "dns.record",
+    "dns.email_type",
+    "dns.nameservers",
+    "config.value",
+    "stack.resource",
+    "stack.config",
+    "cert.issue",
+    "cert.renew",
+    "cert.revoke",
+]
+Action = Literal["create", "update", "delete", "replace", "import", "refresh", "unknown"]
 Risk = Literal["low", "medium", "high", "critical"]
-KINDS: tuple[Kind, ...] = ("dns.record", "dns.email_type", "dns.nameservers", "config.value")
-ACTIONS: tuple[Action, ...] = ("create", "update", "delete")
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ACTIONS: tuple[Action, ...] = get_args(Action)
 RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
 
 SECRET = "[secret]"
@@ -39,20 +53,30 @@ class Delegation:
         """The public shape (`dns.nameservers`)."""
         return {"nameservers": list(self.nameservers)}
 
+    def digest(self) -> str:
+        """`sha256:...` of the content: what a plan is bound to."""
+        return digest_of(self.data())
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigValue:
-    """One value of the environment's own file as a payload; `value` is JSON data."""
+    """One value of the environment's own file as a payload; `value` is JSON data.
+
+    A secret value is never held here: `value` is then `[secret]`, and `seal` the keyed digest that tells whether it is
+    the one that stands in the file. Who writes it has the value in its own memory, or cannot write it.
+    """
 
     path: str
     value: Any
+    seal: str | None = None
 
     def data(self) -> dict[str, Any]:
         """The public shape (`config.value`)."""
-        return {"path": self.path, "value": self.value}
+        shown = {"path": self.path, "value": self.value}
+        return shown if self.seal is None else {**shown, "seal": self.seal}
 
 
-Payload = Record | EmailMode | Delegation | ConfigValue
+Payload = Record | EmailMode | Delegation | ConfigValue | Resource | CertificateOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +84,8 @@ class Change:
     """One create, update or delete. `risk`, `reversible` and `source` are set by code, never by who proposed it.
 
     `hidden` names the fields of `after` that were computed from secrets and are shown as `[secret]`.
-    `source` is `config`, `drift`, `rule:ID`, `model:HOST` or `user`.
+    `source` is `config`, `drift`, `rule:ID`, `model:HOST` or `user`. `takes` names the stack output that the value of
+    `after` comes from, such as `stack:organization/shop/prod#ip`; a value that no preview knows is `[unknown]` until then.
     """
 
     target: str
@@ -74,6 +99,7 @@ class Change:
     reversible: bool = True
     id: str = ""
     hidden: frozenset[str] = frozenset()
+    takes: str | None = None
 
     def data(self) -> dict[str, Any]:
         """The public shape of a change (contract, `sophia.plan/1`); it is also what the plan's digest hashes."""
@@ -88,6 +114,7 @@ class Change:
             "reversible": self.reversible,
             "source": self.source,
             "reason": self.reason,
+            **({} if self.takes is None else {"takes": self.takes}),
         }
 
     @classmethod
@@ -105,12 +132,18 @@ class Change:
             reversible=data["reversible"],
             id=data["id"],
             hidden=frozenset(key for key, value in (data["after"] or {}).items() if value == SECRET),
+            takes=data.get("takes"),
         )
 
     def inverse(self) -> Change:
         """The change that undoes this one."""
-        flipped: dict[Action, Action] = {"create": "delete", "update": "update", "delete": "create"}
-        return replace(self, action=flipped[self.action], before=self.after, after=self.before)
+        flipped: dict[Action, Action] = {"create": "delete", "delete": "create", "import": "delete"}
+        return replace(self, action=flipped.get(self.action, self.action), before=self.after, after=self.before)
+
+
+def delegation_target(name: str) -> str:
+    """The target id of a domain's delegation, which is apart from its records: `delegation:example.com`."""
+    return f"delegation:{name}"
 
 
 def _masked(data: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
@@ -120,10 +153,17 @@ def _masked(data: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
 def _payload(kind: Kind, data: dict[str, Any] | None) -> Payload | None:
     if data is None:
         return None
-    if kind == "dns.record":
-        return Record.from_data(data)
-    if kind == "dns.email_type":
-        return EmailMode(data["email_type"])
-    if kind == "dns.nameservers":
-        return Delegation(tuple(data["nameservers"]))
-    return ConfigValue(data["path"], data["value"])
+    return _PAYLOADS[kind](data)
+
+
+_PAYLOADS: Mapping[Kind, Callable[[dict[str, Any]], Payload]] = {
+    "dns.record": Record.from_data,
+    "dns.email_type": lambda data: EmailMode(data["email_type"]),
+    "dns.nameservers": lambda data: Delegation(tuple(data["nameservers"])),
+    "config.value": lambda data: ConfigValue(data["path"], data["value"], data.get("seal")),
+    "stack.resource": Resource.from_data,
+    "stack.config": lambda data: ConfigValue(data["path"], data["value"]),
+    "cert.issue": CertificateOrder.from_data,
+    "cert.renew": CertificateOrder.from_data,
+    "cert.revoke": CertificateOrder.from_data,
+}

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from sophia_cli.core.canonical import digest_of
-from sophia_cli.core.changes import Change
+from sophia_cli.core.certificates import CertificateState
+from sophia_cli.core.changes import Change, Delegation
 from sophia_cli.core.dns import Key, Record, Zone
+from sophia_cli.core.stacks import StackState
 
 GENESIS = "sha256:" + "0" * 64
 
@@ -48,12 +50,18 @@ class TextFile:
 
 def content_from_data(data: dict[str, Any]) -> Content:
     """The content of its stored form; a file's text is not stored."""
-    return TextFile(data["path"], "") if "path" in data else Zone.from_data(data)
+    if "path" in data:
+        return TextFile(data["path"], "")
+    if "nameservers" in data:
+        return Delegation(tuple(data["nameservers"]))
+    if "stack" in data:
+        return StackState.from_data(data)
+    return CertificateState.from_data(data) if "certificate" in data else Zone.from_data(data)
 
 
-def _without_text(content: Content) -> dict[str, Any]:
+def _without_text(content: TextFile) -> dict[str, Any]:
     """A file's content as it is stored: its text may hold secrets, and undoing an edit needs only the edit."""
-    return {"path": content.data()["path"], "digest": content.digest()}
+    return {"path": content.path, "digest": content.digest()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class Snapshot:
         return {
             "target": self.target,
             "taken_at": timestamp(self.taken_at),
-            "content": self.content.data() if isinstance(self.content, Zone) else _without_text(self.content),
+            "content": _without_text(self.content) if isinstance(self.content, TextFile) else self.content.data(),
             "complete": self.complete,
             "raw": [dict(row) for row in self.raw],
             "blocks": list(self.blocks),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from sophia_cli.core.canonical import digest_of
-from sophia_cli.core.changes import Change, EmailMode
+from sophia_cli.core.certificates import OWN_PROOFS
+from sophia_cli.core.changes import Change, Delegation, EmailMode
 from sophia_cli.core.dns import (
     DEFAULT_TTL,
     WHOLE_SET_TYPES,
@@ -81,6 +83,10 @@ class Plan:
     unchanged: int = 0
     zones: Mapping[str, Zones] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    blocks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Why a target that is no zone must not be written, by target id."""
+    ends: datetime | None = None
+    """When what it changes is to be put back again; None: never."""
 
     @property
     def digest(self) -> str:
@@ -106,9 +112,8 @@ class Plan:
 
     def summary(self) -> dict[str, int]:
         """Counts by action (contract, `summary`)."""
-        counts = {"create": 0, "update": 0, "delete": 0}
-        for change in self.changes:
-            counts[change.action] += 1
+        counts = Counter({"create": 0, "update": 0, "delete": 0})
+        counts.update(change.action for change in self.changes)
         return {**counts, "unchanged": self.unchanged, "kept": len(self.kept)}
 
     def data(self) -> dict[str, Any]:
@@ -231,16 +236,23 @@ class _Diff:
         """What is there and not named: deleted when it is ours, parked or to be purged; kept otherwise."""
         parked = {row.key for row in is_parking_pair(self.live)}
         for row in list(self.left.values()):
-            if row.key in parked and row.name in hosts:
+            if (row.name, row.type) in desired.left_out:
+                self.kept.append(Kept(self.target, row, desired.left_out[row.name, row.type]))
+            elif row.key in parked and row.name in hosts:
                 self._delete(row, "config", "the provider's own parking record, at a name the environment uses")
             elif row.key in self.named:
                 self._delete(row, "config", "no longer named by the environment")
-            elif desired.purge:
+            elif desired.purge and not self._is_own_proof(row):
                 self._delete(row, "config", f"{desired.path}.purge: not named by the environment")
             else:
                 made = self.ownership.of(row)
                 why = _NOT_MANAGED if made is None else f"made by run {made.run} ({made.by}), not by this environment"
                 self.kept.append(Kept(self.target, row, why))
+
+    def _is_own_proof(self, row: Record) -> bool:
+        """Whether a record of ours proves control of a name to an authority: the flow that made it takes it away."""
+        made = self.ownership.of(row)
+        return made is not None and made.by in OWN_PROOFS
 
     def _was_applied(self, wanted: DesiredRecord) -> bool:
         """Whether an earlier applied plan put exactly this record there, so that its absence is drift."""
@@ -284,7 +296,17 @@ class _Diff:
     ) -> None:
         hidden = wanted.secret - {"value"} if after.type in ("A", "AAAA") else wanted.secret
         self.changes.append(
-            Change(self.target, "dns.record", action, before, after, source, f"named by {wanted.path}", hidden=hidden)
+            Change(
+                target=self.target,
+                kind="dns.record",
+                action=action,
+                before=before,
+                after=after,
+                source=source,
+                reason=f"named by {wanted.path}",
+                hidden=hidden,
+                takes=wanted.takes,
+            )
         )
 
     @staticmethod
@@ -360,16 +382,69 @@ def difference(target: str, now: Zone, wanted: Zone, source: str, reason: str) -
 
 def finished(changes: Iterable[Change], zones: Mapping[str, Zones]) -> tuple[Change, ...]:
     """The changes ordered, rated and numbered: environment edits first, then each zone by name."""
-    ordered = sorted(changes, key=_change_order)
+    listed = list(changes)
+    stages = _stage_of(listed)
+    ordered = sorted(listed, key=lambda change: (stages[change.target], *_change_order(change)))
     return tuple(
         replace(rated(change, zones.get(change.target)), id=f"c{number}") for number, change in enumerate(ordered, 1)
     )
 
 
+_KIND_ORDER = {"config.value": 0, "dns.nameservers": 1, "dns.email_type": 2, "dns.record": 3}
+
+
 def _change_order(change: Change) -> tuple[Any, ...]:
-    kinds = {"config.value": 0, "dns.nameservers": 1, "dns.email_type": 2, "dns.record": 3}
-    # Environment edits come first: a run killed between the two then resumes towards what was approved, not away from it.
-    targets = 0 if change.target.startswith("config:") else 1
+    place = (change.target, _KIND_ORDER.get(change.kind, len(_KIND_ORDER)))
+    if change.kind.startswith("stack."):
+        return place  # as its engine orders them
     payload = change.after if change.after is not None else change.before
-    place = sort_key(payload) if isinstance(payload, Record) else (str(payload),)
-    return (targets, change.target, kinds[change.kind], *place, change.action)
+    return (*place, *(sort_key(payload) if isinstance(payload, Record) else (str(payload),)), change.action)
+
+
+# -- the order of writing -----------------------------------------------------------------------------------------------
+
+_STAGES = {"config": 0, "stack": 2, "dns": 4, "delegation": 5, "cert": 6}
+_DELETES_FIRST = 1
+_DELEGATED_HERE = 3
+
+
+def _stage_of(changes: Sequence[Change]) -> dict[str, int]:
+    """When each target is written.
+
+    Environment edits come first: a run killed between the two then resumes towards what was approved, not away from it.
+    A stack is written before the records that may take its outputs, and after records that only go: nothing may point at
+    what is not there any more. Certificates come last, for they are asked for at addresses that have to be there.
+    """
+    stages: dict[str, int] = {}
+    for change in changes:
+        stages.setdefault(change.target, _STAGES.get(change.target.partition(":")[0], len(_STAGES)))
+    for target, stage in stages.items():
+        mine = [change for change in changes if change.target == target]
+        if stage == _STAGES["dns"] and all(change.action == "delete" for change in mine):
+            stages[target] = _DELETES_FIRST
+        if any(isinstance(change.after, Delegation) and not change.after.nameservers for change in mine):
+            stages[target] = _DELEGATED_HERE  # the provider takes records only for domains on its own servers
+    return stages
+
+
+def stages(targets: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Targets in the order of writing, as groups that may be written side by side: neighbouring zones."""
+    groups: list[list[str]] = []
+    for target in targets:
+        if groups and target.startswith("dns:") and groups[-1][-1].startswith("dns:"):
+            groups[-1].append(target)
+        else:
+            groups.append([target])
+    return tuple(tuple(group) for group in groups)
+
+
+def rests_on(target: str, targets: Sequence[str], changes: Sequence[Change]) -> frozenset[str]:
+    """The targets, among those written before it, without which a target must not be written.
+
+    An edit of the environment names what all others do; a record rests on the stack whose output it takes; a stack rests
+    on the zones whose records went before it.
+    """
+    earlier = targets[: targets.index(target)]
+    taken = {change.takes.partition("#")[0] for change in changes if change.target == target and change.takes}
+    before_stack = ("dns:",) if target.startswith("stack:") else ()
+    return frozenset(one for one in earlier if one.startswith(("config:", *before_stack)) or one in taken)

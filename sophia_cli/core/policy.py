@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from sophia_cli.core.changes import SECRET, Change, ConfigValue
+from sophia_cli.core.certificates import RENEWAL_SOURCE, CertificateOrder
+from sophia_cli.core.challenges import is_challenge
+from sophia_cli.core.changes import SECRET, Change, ConfigValue, Delegation
 from sophia_cli.core.dns import HOST_TYPES, MAX_ROWS, Record
 from sophia_cli.core.history import moment, timestamp
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.risk import Zones, critical_rule
 from sophia_cli.core.settings import Limits
+from sophia_cli.core.stacks import Resource
 from sophia_cli.core.window import window
 
 Decision = Literal["allow", "ask", "deny"]
@@ -22,7 +25,8 @@ Need = Literal["yes", "name", "approval"]
 APPROVAL_HOURS = 24
 
 # What the environment file holds but no tool may edit: only a person does (contract, `--set`).
-PROTECTED_PATHS = frozenset({"autonomy", "limits", "model", "endpoint", "purge", "protect"})
+# `deploy_hook` names a program that is run.
+PROTECTED_PATHS = frozenset({"autonomy", "limits", "model", "endpoint", "purge", "protect", "deploy_hook"})
 
 # Limits that `--override cN=RULE` may lift for one change; no flag lifts another deny.
 LIMITS = ("max_changes", "max_deletes", "max_percent", "per_day", "protected", "window")
@@ -163,7 +167,7 @@ def _closed_doors(plan: Plan, policy: Policy, now: datetime) -> Iterator[Reason]
         )
     text = policy.limits.window
     if text is not None and not window(text).contains(now):
-        left = _not_lifted(plan.changes, "window", policy)
+        left = _not_lifted([change for change in plan.changes if not is_challenge(change)], "window", policy)
         if left:
             yield _deny("window", f"outside the change window {text}", left, _override("window", left))
     for change in plan.changes:
@@ -174,7 +178,8 @@ def _closed_doors(plan: Plan, policy: Policy, now: datetime) -> Iterator[Reason]
 
 def _limits(plan: Plan, policy: Policy, history: Past) -> Iterator[Reason]:
     limits = policy.limits
-    records = tuple(change for change in plan.changes if change.kind != "config.value")
+    # Our own challenge records are no user's records: they come and go with an issue that is judged by itself.
+    records = tuple(change for change in plan.changes if change.kind != "config.value" and not is_challenge(change))
     counted = _not_lifted(records, "max_changes", policy)
     if len(counted) > limits.max_changes:
         yield _over("max_changes", f"{len(counted)} changes; limits.max_changes is {limits.max_changes}", counted)
@@ -185,7 +190,13 @@ def _limits(plan: Plan, policy: Policy, history: Past) -> Iterator[Reason]:
             f"limits.per_day is {limits.per_day}"
         )
         yield _over("per_day", message, counted)
-    deletes = [change for change in records if change.action == "delete" and not _is_parking(change)]
+    # What goes with a whole stack is asked for by the stack's name (`stack-destroyed`), not counted one by one.
+    ended = {change.target for change in plan.changes if critical_rule(change, None) == "stack-destroyed"}
+    deletes = [
+        change
+        for change in records
+        if change.action in ("delete", "replace") and not _is_parking(change) and change.target not in ended
+    ]
     left = _not_lifted(deletes, "max_deletes", policy)
     if len(left) > limits.max_deletes:
         yield _over("max_deletes", f"{len(left)} deletes; limits.max_deletes is {limits.max_deletes}", left)
@@ -204,7 +215,10 @@ def _percent(plan: Plan, target: str, policy: Policy) -> Iterator[Reason]:
     touched = [
         change
         for change in plan.of(target)
-        if change.kind == "dns.record" and change.action != "create" and not _is_parking(change)
+        if change.kind == "dns.record"
+        and change.action != "create"
+        and not _is_parking(change)
+        and not is_challenge(change)
     ]
     left = _not_lifted(touched, "max_percent", policy)
     # One record may always change: otherwise a zone of three could never be edited at all.
@@ -224,6 +238,8 @@ def _impossible(plan: Plan) -> Iterator[Reason]:
             message = f"{_named(change)}: its {fields} would publish a secret in DNS"
             yield _deny("secret-in-dns", message, (change,), "take the value from something that is not a secret")
     for target in plan.touched():
+        for block in plan.blocks.get(target, ()):
+            yield _deny("blocked", block, plan.of(target))
         zones = plan.zones.get(target)
         if zones is not None:
             yield from _impossible_zone(plan, target, zones)
@@ -291,6 +307,8 @@ _CRITICAL: Mapping[str, str] = {
     "mail-mode": "changes how mail for the domain works",
     "delegation": "changes which servers answer for the domain",
     "irreversible": "cannot be undone",
+    "stack-destroyed": "deletes every resource of a stack",
+    "protected-resource": "deletes or replaces a resource that is protected or holds data",
 }
 
 
@@ -323,12 +341,20 @@ def _beyond_autonomy(plan: Plan, policy: Policy) -> Iterator[Reason]:
     beyond = [
         change
         for change in plan.changes
-        if change.risk != "critical" and (change.risk not in allowed or not change.reversible)
+        if change.risk != "critical"
+        and (change.risk not in allowed or not change.reversible)
+        and not is_challenge(change)
+        and not _is_agreed_renewal(change, policy)
     ]
     if beyond:
         worst = "high risk" if any(change.risk == "high" for change in beyond) else "a change"
         message = f"{worst} under autonomy {policy.autonomy}: a person decides"
         yield Reason("autonomy", message, "yes", _ids(beyond))
+
+
+def _is_agreed_renewal(change: Change, policy: Policy) -> bool:
+    """Whether a person agreed to it when the certificate was first issued (contract, `heal`)."""
+    return change.kind == "cert.renew" and change.source == RENEWAL_SOURCE and policy.autonomy != "observe"
 
 
 # -- pieces -------------------------------------------------------------------------------------------------------------
@@ -392,7 +418,11 @@ def _named(change: Change) -> str:
     row = change.after if change.after is not None else change.before
     if isinstance(row, Record):
         return f"{row.type} {SECRET if 'name' in change.hidden else row.name}"
-    return change.kind
+    if isinstance(row, Resource):
+        return f"{change.action} {row.type} {row.name}"
+    if isinstance(row, Delegation):
+        return f"to {', '.join(row.nameservers) or 'the provider itself'}"
+    return ", ".join(row.names) if isinstance(row, CertificateOrder) else change.kind
 
 
 def with_overrides(policy: Policy, overrides: Mapping[str, frozenset[str]]) -> Policy:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from sophia_cli.core.changes import Change
 from sophia_cli.core.comparison import Comparison
 from sophia_cli.core.history import AuditEvent, AuditHead, Ownership, Run, Snapshot
 from sophia_cli.core.policy import Approval
+from sophia_cli.core.stacks import Output
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,55 @@ class TargetPort(ReadPort, Protocol):
 
     def undo(self, changes: Sequence[Change], before: Snapshot, now: Snapshot) -> tuple[Change, ...]:
         """The changes that take back a write that went wrong, keeping what others made meanwhile."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one target that works out its own changes needs. `outputs` are what it will publish once they are made."""
+
+    snapshot: Snapshot
+    changes: tuple[Change, ...] = ()
+    unchanged: int = 0
+    outputs: Mapping[str, Output] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Planned(TargetPort, Protocol):
+    """A target that works out its own changes: a stack by its engine's preview, a certificate by its dates."""
+
+    async def propose(self) -> Part:
+        """What it needs to become what the environment says. Changes nothing. Raises when that cannot be known."""
+        ...
+
+    async def outputs(self) -> Mapping[str, Output]:
+        """What it publishes for others now; empty when it publishes nothing."""
+        ...
+
+
+@runtime_checkable
+class StackPort(Planned, Protocol):
+    """A stack: it can tell how its resources drifted, and plan to put them back, to take them over, or to end."""
+
+    async def drift(self) -> Part:
+        """How the resources differ from what is recorded: `before` is recorded, `after` is there. Changes nothing."""
+        ...
+
+    async def propose_restore(self, urns: Sequence[str] = ()) -> Part:
+        """What puts drifted resources (all, or these) back; changes of source `drift`."""
+        ...
+
+    async def propose_adopt(self, urns: Sequence[str] = ()) -> Part:
+        """What records drifted resources as they are; changes of action `refresh`."""
+        ...
+
+    async def propose_return(self, before: Snapshot) -> Part:
+        """What brings an earlier configuration back, and the resources with it as far as they can come."""
+        ...
+
+    async def propose_destroy(self) -> Part:
+        """What deletes every resource of the stack."""
         ...
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from sophia_cli.core.challenges import is_challenge
 from sophia_cli.core.changes import Change, Risk
 from sophia_cli.core.dns import ADDRESS_TYPES, APEX, Record, Zone, is_parking_pair, mail_policy
 from sophia_cli.core.history import Ownership
+from sophia_cli.core.stacks import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,28 @@ class Zones:
 
 def rated(change: Change, zones: Zones | None) -> Change:
     """The change with its risk and reversibility, and with nothing else touched."""
-    return replace(change, risk=risk_of(change, zones), reversible=True)
+    change = replace(change, reversible=not _is_irreversible(change))
+    return replace(change, risk=risk_of(change, zones))
+
+
+def _is_irreversible(change: Change) -> bool:
+    """Whether undoing it cannot bring back what was there: what a lost resource held, a certificate that was revoked."""
+    if change.kind == "cert.revoke":
+        return True
+    lost = change.before
+    return isinstance(lost, Resource) and lost.stateful and change.action in ("delete", "replace", "unknown")
 
 
 def risk_of(change: Change, zones: Zones | None) -> Risk:
     """Critical is what the contract lists; apex, mail, policy records and deletes rank high; the rest by what it replaces."""
     if critical_rule(change, zones) is not None:
         return "critical"
-    if change.kind == "config.value":
+    if change.kind in ("config.value", "stack.config") or is_challenge(change):
         return "low"
+    if change.kind in ("cert.issue", "cert.renew"):
+        return "low" if change.kind == "cert.renew" else "medium"
+    if change.kind == "stack.resource":
+        return _risk_of_resource(change)
     touched = change.before if change.before is not None else change.after
     if not isinstance(touched, Record):
         return "high"
@@ -52,9 +67,13 @@ def critical_rule(change: Change, zones: Zones | None) -> str | None:
         return "mail-mode"
     if change.kind == "dns.nameservers":
         return "delegation"
+    before = change.before
+    if isinstance(before, Resource) and before.is_root and change.action == "delete":
+        return "stack-destroyed"
+    if isinstance(before, Resource) and before.ranks_high and change.action in ("delete", "replace", "unknown"):
+        return "protected-resource"
     if not change.reversible:
         return "irreversible"
-    before = change.before
     if not isinstance(before, Record) or _only_ttl(change):
         return None
     if before.type in ADDRESS_TYPES and before.name == APEX:
@@ -66,6 +85,19 @@ def critical_rule(change: Change, zones: Zones | None) -> str | None:
     if before.type == "MX" and zones is not None and _loses_last_mx(before, zones):
         return "last-mx"
     return None
+
+
+def _risk_of_resource(change: Change) -> Risk:
+    """A resource's risk by what is done to it; protected and stateful ones rank one higher."""
+    sides = [side for side in (change.before, change.after) if isinstance(side, Resource)]
+    if all(side.is_root for side in sides):
+        return "low"
+    ranks_high = any(side.ranks_high for side in sides)
+    if change.action in ("create", "import", "refresh"):
+        return "medium" if ranks_high else "low"
+    if change.action == "update":
+        return "high" if ranks_high else "medium"
+    return "high"
 
 
 def _loses_last_mx(before: Record, zones: Zones) -> bool:

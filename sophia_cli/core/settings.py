@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -37,6 +38,8 @@ class DesiredRecord:
     protect: bool = False
     secret: frozenset[str] = frozenset()
     origin: Origin | None = None
+    takes: str | None = None
+    """`STACK#OUTPUT` when its value is a stack's output, `${stacks.STACK.outputs.OUTPUT}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class DesiredZone:
     purge: bool = False
     unknown: tuple[str, ...] = ()
     """Paths whose value is not known; when not empty nothing is planned for the zone."""
+    left_out: Mapping[tuple[str, str], str] = field(default_factory=dict, hash=False)
+    """Why the sets at these (name, type) are neither made nor changed nor deleted: the stack they rest on is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,17 +131,35 @@ class Ssl:
     challenge: str | None = None
     store: str | None = None
     deploy_hook: str | None = None
+    ca_file: str | None = None
+    """A PEM file with the root that the authority's own server is trusted by, for private authorities."""
+    eab_key_id: SecretStr | None = None
+    eab_hmac_key: SecretStr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Smtp:
+    """The mail server alerts go through (`monitoring.smtp`). Without `implicit_tls`, STARTTLS is wanted."""
+
+    host: str = "localhost"
+    port: int = 25
+    username: SecretStr | None = None
+    password: SecretStr | None = None
+    sender: str | None = None
+    implicit_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Monitoring:
-    """The `monitoring` section."""
+    """The `monitoring` section. `webhook_form` is `json` or `slack`; None: told by the address."""
 
     dns_health_check: bool = True
     ping_endpoints: tuple[str, ...] = ()
     alert_email: SecretStr | None = None
     webhook: SecretStr | None = None
     prometheus_url: str | None = None
+    smtp: Smtp = Smtp()
+    webhook_form: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +170,22 @@ class Security:
     api_rate_limiting: bool = True
     ip_whitelist_enforcement: bool = False
     secret_rotation_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """One entry of `analysis.ignore`: a finding a person accepts for a while.
+
+    `target` may hold `*`; `name` narrows it to findings about that one record name. Without reason or end date, or once
+    `until` (a day in UTC, itself included) is past, it does not count and is reported.
+    """
+
+    id: str
+    target: str = "*"
+    reason: str = ""
+    until: date | None = None
+    name: str | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +210,8 @@ class Stack:
     environment: str
     name: str
     config: Mapping[str, Any] = field(default_factory=dict)
+    expires: datetime | None = None
+    """When heal is to report it, and may take it down (aware); None: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +221,19 @@ class Pulumi:
     work_dir: str | None = None
     backend: str | None = None
     stacks: tuple[Stack, ...] = ()
+    program: str | None = None
+    """`module:function` of an inline Python program; its modules are looked for in `work_dir`."""
+    project: str | None = None
+    """The project name of an inline program; a local program has its own in `Pulumi.yaml`."""
+    secrets_provider: str | None = None
+    passphrase: SecretStr | None = None
+    home: str | None = None
+    """A `PULUMI_HOME` to share; None: sophia's own."""
+    plugins: str | None = None
+    """A folder of plugins that sophia's own home shares, such as `~/.pulumi/plugins`."""
+    policy_packs: tuple[str, ...] = ()
+    pass_variables: tuple[str, ...] = ()
+    """Variables of sophia's own process that programs get as well, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +251,7 @@ class Settings:
     pulumi: Pulumi = Pulumi()
     services: tuple[Service, ...] = ()
     intelligence: Intelligence = Intelligence()
+    ignores: tuple[Ignore, ...] = ()
     writable: str | None = None
     secrets: tuple[SecretStr, ...] = ()
     """Every secret text the environment holds: what redaction looks for."""

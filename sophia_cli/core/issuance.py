@@ -1,0 +1,150 @@
+"""The ports that issuing stands on: where certificates are kept, who watches DNS and endpoints, what is run afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import SecretStr
+
+from sophia_cli.core.certificates import CertificateState, Installed, PendingOrder
+
+Sight = Literal["shows", "lags", "silent", "untested"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one address of one name server showed over one transport, and for which name it fell short."""
+
+    server: str
+    transport: Literal["udp", "tcp"]
+    sight: Sight
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.server} ({self.transport.upper()}) {self.detail or self.sight}"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The certificate that one endpoint serves: its serial in hexadecimal, or None and why it cannot be told."""
+
+    endpoint: str
+    serial: str | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookResult:
+    """How a deploy hook ended. `output` is the end of what it printed."""
+
+    ok: bool
+    detail: str
+    output: str = ""
+
+
+class CertificateStore(Protocol):
+    """Certificates on disk, one current version a name, and the order that is under way for it.
+
+    Every method may raise `StateError`. What is switched is switched for key and chain at once.
+    """
+
+    def paths(self, name: str) -> Mapping[str, Path]:
+        """Where the current `fullchain`, `chain`, `certificate` and `key` are found, and the `folder` that holds them."""
+        ...
+
+    async def state(self, name: str) -> CertificateState:
+        """What is installed now."""
+        ...
+
+    async def versions(self, name: str) -> tuple[Installed, ...]:
+        """Every version that is kept, newest first."""
+        ...
+
+    async def chain(self, name: str, version: str) -> str:
+        """The PEM text of a version: its certificate and intermediates, which are public."""
+        ...
+
+    async def key(self, name: str, version: str) -> SecretStr:
+        """The private key of a version."""
+        ...
+
+    async def pending(self, name: str) -> PendingOrder | None:
+        """The order that is under way."""
+        ...
+
+    async def save_pending(self, name: str, pending: PendingOrder) -> None:
+        """Note an order durably."""
+        ...
+
+    async def pending_key(self, name: str) -> SecretStr | None:
+        """The key of the order that is under way, if it has one yet."""
+        ...
+
+    async def save_pending_key(self, name: str, key: SecretStr) -> None:
+        """Keep the key of the order durably; the request that names it may be sent afterwards."""
+        ...
+
+    async def drop_pending(self, name: str) -> None:
+        """Forget the order and its key."""
+        ...
+
+    async def install(self, name: str, chain: str, installed: Installed) -> None:
+        """Make the pending key and a chain one new version, durable as a whole, and switch to it.
+
+        Raises `BadResponse` when they do not belong together; what was installed then stays.
+        """
+        ...
+
+    async def switch(self, name: str, version: str | None) -> None:
+        """Switch to a version that is kept; None leaves no current one. Raises `Refused` when it is not there."""
+        ...
+
+    async def amend(self, name: str, installed: Installed) -> None:
+        """Replace what is noted of a version, such as that it was revoked."""
+        ...
+
+    async def notes(self, name: str) -> dict[str, Any]:
+        """What was noted for a name between runs: the renewal schedule. Empty when nothing was."""
+        ...
+
+    async def save_notes(self, name: str, notes: Mapping[str, Any]) -> None:
+        """Store it durably."""
+        ...
+
+
+class DnsWitness(Protocol):
+    """Public DNS as a certificate authority will see it."""
+
+    async def written_at(self, name: str, zones: Sequence[str]) -> str:
+        """Where a TXT record for a name has to stand: the end of its CNAME chain, or the name itself.
+
+        Raises `BadResponse` for a loop, and `Unreachable` when nobody can be asked.
+        """
+        ...
+
+    async def addresses(self, name: str, zones: Sequence[str]) -> tuple[str, ...]:
+        """The addresses of a name as the servers of its zone give them; none for a name in no zone of ours."""
+        ...
+
+    async def look(self, zone: str, wanted: Mapping[str, frozenset[str]]) -> tuple[Sighting, ...]:
+        """Ask every authoritative server of a zone, on each address, over UDP and TCP, for TXT values at absolute names."""
+        ...
+
+
+class EndpointWitness(Protocol):
+    """What TLS endpoints serve."""
+
+    async def served(self, endpoints: Sequence[tuple[str, int, str]]) -> tuple[Served, ...]:
+        """Shake hands with each (name, port, address); an empty address is looked up."""
+        ...
+
+
+class DeployHook(Protocol):
+    """The command that makes servers use a new certificate."""
+
+    async def run(self, name: str, paths: Mapping[str, Path]) -> HookResult:
+        """Run it, with the paths in its environment and nothing else of ours. A failure is a result, not an error."""
+        ...

@@ -1,0 +1,399 @@
+"""Threats: rules over the audit log, as data, each finding resting on the events it names. Reads no log, changes nothing.
+
+The rules that compare with what is normal stay silent while they learn: until the log is `LEARNING_DAYS` old and holds
+`LEARNING_EVENTS` events. What can never be normal (a write nobody agreed to) is reported from the first event on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from statistics import median
+from typing import Any
+
+from sophia_cli.core.changes import Change
+from sophia_cli.core.dns import Record, mail_policy
+from sophia_cli.core.findings import Finding, Severity
+from sophia_cli.core.history import AuditEvent, Run, timestamp
+
+VERSION = "1"
+LOG = "audit:log"
+LEARNING_DAYS = 14
+LEARNING_EVENTS = 50
+HOUR_EVENTS = 100  # of one actor, before its hours are compared
+HOUR_SHARE = 0.01
+RATE_FLOOR = 10  # runs in an hour
+RATE_FACTOR = 6  # times the median absolute deviation above the median
+RATE_HOURS = 500  # active hours that an hour is compared with
+DELETES = 3
+DENIALS = 5
+CLOCK_SLACK = timedelta(minutes=5)
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ThreatRule:
+    """One rule: what it looks for, how bad that is, what harmless cause there may be, and what to do next."""
+
+    id: str
+    severity: Severity
+    text: str
+    harmless: str
+    next: str
+    learns: bool = False
+
+
+RULES: tuple[ThreatRule, ...] = (
+    ThreatRule("THREAT-LOG", "critical", "The hash chain of the log does not hold", "a state restored from a backup",
+               "sophia audit verify names the place; compare with a head that an earlier run printed"),
+    ThreatRule("THREAT-UNAPPROVED", "critical", "A run began although nobody, and no verdict, had agreed to its plan",
+               "none is known", "sophia audit show --run RUN; undo it with sophia rollback RUN"),
+    ThreatRule("THREAT-ORDER", "critical", "A target was written outside a run that had begun, or while it was frozen",
+               "none is known", "sophia audit show; freeze the target until it is explained"),
+    ThreatRule("THREAT-BEHIND", "medium", "Records were changed by somebody else than sophia",
+               "a person used the provider's web console", "sophia plan shows what differs; ask who did it"),
+    ThreatRule("THREAT-DESTRUCTIVE", "high",
+               f"One actor made {DELETES} deletes or more, or took away MX, name servers, CAA or DMARC, within an hour",
+               "a planned move", "sophia audit show --run RUN; undo it with sophia rollback RUN"),
+    ThreatRule("THREAT-PROBE", "medium", f"A run was applied within an hour of {DENIALS} denied plans of the same actor",
+               "a person narrowed a plan until it fitted the limits", "look at the plans: sophia audit show --by WHO"),
+    ThreatRule("THREAT-ACTOR", "medium", "Somebody acted who never acted before", "a new colleague or a new CI job",
+               "ask whether this person should have access", learns=True),
+    ThreatRule("THREAT-HOST", "low", "A known actor acted from a machine or address not seen before", "a new laptop",
+               "ask the person", learns=True),
+    ThreatRule("THREAT-HOUR", "low", f"An actor worked at an hour with less than {HOUR_SHARE:.0%} of its earlier events",
+               "an emergency, a journey", "ask the person", learns=True),
+    ThreatRule("THREAT-RATE", "medium", f"Far more runs in an hour than this actor's median (at least {RATE_FLOOR})",
+               "a migration, a loop in CI", "sophia audit show --by WHO; sophia freeze stops all writes", learns=True),
+    ThreatRule("THREAT-CLOCK", "low", "An event is older than the one before it", "machines whose clocks differ",
+               "set the clock of the machine"),
+)  # fmt: skip
+BY_ID = {rule.id: rule for rule in RULES}
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What the rules look at: the events and closed runs, oldest first, and what `audit verify` found wrong."""
+
+    events: tuple[AuditEvent, ...]
+    runs: tuple[Run, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    @property
+    def learnt_at(self) -> int:
+        """The index of the first event that may be compared with what is normal."""
+        if not self.events:
+            return 0
+        ready = self.events[0].time + timedelta(days=LEARNING_DAYS)
+        return next(
+            (n for n, event in enumerate(self.events) if n >= LEARNING_EVENTS and event.time >= ready),
+            len(self.events),
+        )
+
+    @property
+    def is_learning(self) -> bool:
+        """Whether nothing can be called normal yet."""
+        return self.learnt_at >= len(self.events)
+
+
+def threats(log: Log, since: datetime | None = None) -> tuple[Finding, ...]:
+    """What the rules see, worst first; with `since`, only what rests on an event of then or later.
+
+    The history before `since` is learnt from all the same. Nothing is said of an empty log.
+    """
+    found = [finding for look in _LOOKS for finding in look(log)]
+    strange = {seq for one in found if one.id in ("THREAT-ACTOR", "THREAT-HOST") for seq in one.evidence["events"]}
+    found = [_graver(one, strange) for one in found]
+    times = {event.seq: event.time for event in log.events}
+    kept = [one for one in found if since is None or _latest(one, times) is None or _latest(one, times) >= since]  # type: ignore[operator]
+    return tuple(sorted(kept, key=Finding.order))
+
+
+def _graver(finding: Finding, strange: set[int]) -> Finding:
+    """Destruction by somebody first seen in the same run is critical."""
+    if finding.id == "THREAT-DESTRUCTIVE" and strange & set(finding.evidence["events"]):
+        return replace(finding, severity="critical", title=f"{finding.title}, by an actor or machine first seen there")
+    return finding
+
+
+def _latest(finding: Finding, times: dict[int, datetime]) -> datetime | None:
+    return max((times[seq] for seq in finding.evidence["events"] if seq in times), default=None)
+
+
+def _threat(id: str, title: str, events: Iterable[AuditEvent], target: str = LOG, **numbers: Any) -> Finding:
+    rule, listed = BY_ID[id], list(events)
+    evidence: dict[str, Any] = {"events": [event.seq for event in listed[:_SHOWN]], **numbers}
+    if listed:
+        evidence["first"], evidence["last"] = timestamp(listed[0].time), timestamp(listed[-1].time)
+        runs = list(dict.fromkeys(event.run for event in listed if event.run))
+        evidence["runs"] = runs[:_SHOWN]
+    return Finding(
+        id=id,
+        agent="security",
+        severity=rule.severity,
+        target=target,
+        title=title,
+        evidence=evidence,
+        help=f"{rule.text}. Harmless when: {rule.harmless}. Next: {rule.next}.",
+        source=f"sophia: threat rule {id}/{VERSION} over the audit log",
+        no_fix="whether this was meant is for a person to say",
+    )
+
+
+# -- what can never be normal -------------------------------------------------------------------------------------------
+
+
+def _broken_log(log: Log) -> Iterator[Finding]:
+    if log.problems:
+        yield _threat(
+            "THREAT-LOG", f"the audit log was changed: {log.problems[0]}", (), problems=list(log.problems[:_SHOWN])
+        )
+
+
+def _unapproved(log: Log) -> Iterator[Finding]:
+    """An agreement (`deploy.approved`, or heal's verdict `allow`) serves the one run that begins after it."""
+    agreed: Counter[str] = Counter()
+    for event in log.events:
+        digest = event.detail.get("digest")
+        if event.action == "deploy.approved" or (event.action == "heal.judged" and event.outcome == "allow"):
+            agreed[str(digest)] = 1
+        elif event.action == "apply.begin":
+            if not agreed[str(event.plan)]:
+                yield _threat(
+                    "THREAT-UNAPPROVED", f"run {event.run} of {event.actor} began without an agreement to its plan",
+                    [event], plan=event.plan,
+                )  # fmt: skip
+            agreed[str(event.plan)] = 0
+
+
+def _order(log: Log) -> Iterator[Finding]:
+    begun: set[str | None] = set()
+    frozen: set[str] = set()
+    for event in log.events:
+        if event.action in ("apply.begin", "settle.begin"):
+            begun.add(event.run)
+        elif event.action == "freeze" and event.target:
+            frozen.add(event.target)
+        elif event.action == "thaw" and event.target:
+            frozen.discard(event.target)
+        elif event.action == "apply.write" and event.outcome is None:
+            target = event.target or LOG
+            if event.run not in begun:
+                yield _threat(
+                    "THREAT-ORDER", f"{target} was written by run {event.run}, which never began", [event], target
+                )
+            pattern = next((one for one in sorted(frozen) if fnmatchcase(target, one)), None)
+            if pattern is not None:
+                yield _threat(
+                    "THREAT-ORDER", f"{target} was written while it was frozen", [event], target, frozen=pattern
+                )
+
+
+def _clock(log: Log) -> Iterator[Finding]:
+    for before, event in zip(log.events, log.events[1:], strict=False):
+        if event.time < before.time - CLOCK_SLACK:
+            seconds = round((before.time - event.time).total_seconds())
+            title = f"event {event.seq} of {event.actor} is {seconds} s older than the one before it"
+            yield _threat("THREAT-CLOCK", title, [before, event], seconds=seconds)
+
+
+def _behind(log: Log) -> Iterator[Finding]:
+    """Edits of others: drift that heal saw or put back, rows met on a read-back, and plans that went stale."""
+    seen: dict[str, list[AuditEvent]] = defaultdict(list)
+    rows: dict[str, list[str]] = defaultdict(list)
+    drifted = {run.id: run for run in log.runs if any(change.source == "drift" for change in run.changes)}
+    for event in log.events:
+        target = event.target or LOG
+        others = [*event.detail.get("foreign", ()), *event.detail.get("overwritten", ())]
+        if event.action == "heal.drift":
+            others += list(event.detail.get("records", ()))
+        elif event.action == "apply.stale" and event.outcome == "refused" and not target.startswith("config:"):
+            others.append("changed between a plan and its write")
+        elif event.action == "apply.write" and event.outcome is None and event.run in drifted:
+            others += [_named(one) for one in drifted[event.run].of(target) if one.source == "drift"]
+        if others:
+            seen[target].append(event)
+            rows[target] += [str(one) for one in others]
+    for target, events in sorted(seen.items()):
+        listed = list(dict.fromkeys(rows[target]))
+        title = f"{target} was changed behind sophia's back ({len(events)} times seen)"
+        yield _threat("THREAT-BEHIND", title, events[-_SHOWN:], target, records=listed[-_SHOWN:])
+
+
+def _destructive(log: Log) -> Iterator[Finding]:
+    """Deletes and weakened protection of one actor within an hour; runs that were taken back count too."""
+    begins = {event.run: event for event in log.events if event.action == "apply.begin"}
+    acts: dict[str, list[tuple[AuditEvent, list[str], int]]] = defaultdict(list)
+    for run in log.runs:
+        event = begins.get(run.id)
+        harm = [what for change in run.changes if (what := _harm(change, run.changes)) is not None]
+        deletes = sum(1 for change in run.changes if _is_plain_delete(change, run.changes))
+        if event is not None and (harm or deletes) and run.command not in ("rollback", "heal"):
+            acts[run.actor].append((event, harm, deletes))
+    for actor, listed in sorted(acts.items()):
+        for group in _within(listed, timedelta(hours=1)):
+            harm = sorted({what for _, harms, _ in group for what in harms})
+            deletes = sum(count for _, _, count in group)
+            if harm or deletes >= DELETES:
+                what = ", ".join([*harm, *([f"{deletes} deletes"] if deletes else [])])
+                yield _threat(
+                    "THREAT-DESTRUCTIVE", f"{actor} within an hour: {what}", [event for event, _, _ in group],
+                    deletes=deletes, harm=harm,
+                )  # fmt: skip
+
+
+def _within(
+    listed: Sequence[tuple[AuditEvent, list[str], int]], span: timedelta
+) -> Iterator[list[tuple[AuditEvent, list[str], int]]]:
+    group: list[tuple[AuditEvent, list[str], int]] = []
+    for entry in listed:
+        if group and entry[0].time - group[0][0].time > span:
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
+def _is_plain_delete(change: Change, changes: Sequence[Change]) -> bool:
+    """A record that goes without another at the same name and type coming."""
+    before = change.before
+    if change.action != "delete" or not isinstance(before, Record):
+        return False
+    place = (before.name, before.type)
+    return not any(isinstance(one.after, Record) and (one.after.name, one.after.type) == place for one in changes)
+
+
+def _harm(change: Change, changes: Sequence[Change]) -> str | None:
+    before, after = change.before, change.after
+    if change.kind == "dns.nameservers":
+        return "name servers changed"
+    if not isinstance(before, Record):
+        return None
+    if mail_policy(before) == "dmarc" and _dmarc_rank(before) > (
+        _dmarc_rank(after) if isinstance(after, Record) else -1
+    ):
+        return "DMARC weakened"
+    if _is_plain_delete(change, changes) and before.type in ("MX", "CAA", "NS"):
+        return f"{before.type} removed at {before.name}"
+    return None
+
+
+def _dmarc_rank(record: Record) -> int:
+    found = re.search(r"(?i)\bp\s*=\s*(none|quarantine|reject)", record.value)
+    return ("none", "quarantine", "reject").index(found.group(1).lower()) if found else 0
+
+
+def _probe(log: Log) -> Iterator[Finding]:
+    denied: dict[str, list[AuditEvent]] = defaultdict(list)
+    for event in log.events:
+        if event.action == "judged" and event.outcome == "deny":
+            denied[event.actor].append(event)
+        elif event.action == "apply.begin":
+            recent = [one for one in denied.pop(event.actor, []) if event.time - one.time <= timedelta(hours=1)]
+            if len(recent) >= DENIALS:
+                title = f"{event.actor} applied run {event.run} after {len(recent)} denied plans within an hour"
+                yield _threat("THREAT-PROBE", title, [*recent[-(_SHOWN - 1) :], event], denied=len(recent))
+
+
+# -- what is compared with normal ----------------------------------------------------------------------------------------
+
+
+def _first_seen(log: Log) -> Iterator[Finding]:
+    """New actors, and known ones on new machines or from new addresses; one finding for each."""
+    learnt = log.learnt_at
+    users: set[str] = set()
+    places: set[tuple[str, str]] = set()
+    new: dict[tuple[str, str, str], list[AuditEvent]] = {}
+    for index, event in enumerate(log.events):
+        user, where = parted(event.actor)
+        known = user in users
+        spots = [("machine", where)] + ([("address", str(a))] if (a := event.detail.get("address")) else [])
+        for what, spot in spots:
+            key = ("THREAT-HOST", user, f"{what} {spot}") if known else ("THREAT-ACTOR", user, "")
+            if (user, spot) not in places and index >= learnt:
+                new.setdefault(key, []).append(event)
+            elif key in new and len(new[key]) < _SHOWN:
+                new[key].append(event)
+            places.add((user, spot))
+        first = ("THREAT-ACTOR", user, "")
+        if first in new and event not in new[first] and len(new[first]) < _SHOWN:
+            new[first].append(event)
+        users.add(user)
+    for (id, user, spot), events in new.items():
+        title = f"{user} acted for the first time" if id == "THREAT-ACTOR" else f"{user} acted from a new {spot}"
+        yield _threat(id, title, events, actor=events[0].actor)
+
+
+@lru_cache(maxsize=4096)
+def parted(actor: str) -> tuple[str, str]:
+    """`user@host` as user and machine; numbers in a machine's name are left open, because CI runners count on."""
+    user, _, host = actor.rpartition("@")
+    return (user or actor), re.sub(r"[0-9a-f]*\d[0-9a-f]*", "#", host.lower()) if user else ""
+
+
+def _hours(log: Log) -> Iterator[Finding]:
+    """An hour counts with its two neighbours, so that leaving a little later than usual is no finding. One a day."""
+    learnt = log.learnt_at
+    counts: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
+    odd: dict[tuple[str, Any], list[AuditEvent]] = defaultdict(list)
+    shares: dict[tuple[str, Any], float] = {}
+    for index, event in enumerate(log.events):
+        user, hour = parted(event.actor)[0], event.time.hour
+        known = counts[user]
+        total = sum(known)
+        if index >= learnt and total >= HOUR_EVENTS:
+            near = known[hour - 1] + known[hour] + known[(hour + 1) % 24]
+            share = (near + 1) / (total + 8)
+            key = (user, event.time.date())
+            if share < HOUR_SHARE or key in odd:
+                odd[key].append(event)
+                shares.setdefault(key, share)
+        known[hour] += 1  # a new habit is normal after a few days
+    for (user, _), events in odd.items():
+        title = f"{user} worked at {events[0].time:%H} h UTC, unlike before"
+        yield _threat("THREAT-HOUR", title, events, share=f"{shares[(user, events[0].time.date())]:.3%}")
+
+
+def _rates(log: Log) -> Iterator[Finding]:
+    """Runs an actor began in an hour, against the median of its earlier active hours and their spread."""
+    ready = log.events[log.learnt_at].time if not log.is_learning else None
+    hours: dict[str, dict[datetime, list[AuditEvent]]] = defaultdict(lambda: defaultdict(list))
+    for event in log.events:
+        if event.action == "apply.begin":
+            hour = event.time.replace(minute=0, second=0, microsecond=0)
+            hours[parted(event.actor)[0]][hour].append(event)
+    for user, by_hour in sorted(hours.items()):
+        earlier: list[int] = []
+        for hour, events in sorted(by_hour.items()):
+            usual, limit = _usual(earlier) if len(events) > RATE_FLOOR else (0, RATE_FLOOR)
+            if ready is not None and hour >= ready and len(events) > limit:
+                title = f"{user} began {len(events)} runs within the hour of {hour:%Y-%m-%d %H} h UTC"
+                yield _threat("THREAT-RATE", title, events, count=len(events), usual=str(usual), limit=str(limit))
+            else:
+                earlier.append(len(events))
+
+
+def _usual(earlier: Sequence[int]) -> tuple[float, float]:
+    """The median of the last active hours, and the count above which an hour is unlike them."""
+    if not earlier:
+        return 0, RATE_FLOOR
+    recent = earlier[-RATE_HOURS:]
+    usual = median(recent)
+    spread = median(abs(count - usual) for count in recent)
+    return usual, max(RATE_FLOOR, usual + RATE_FACTOR * spread)
+
+
+def _named(change: Change) -> str:
+    row = change.before if isinstance(change.before, Record) else change.after
+    return f"{row.type} {row.name}" if isinstance(row, Record) else change.kind
+
+
+_LOOKS: tuple[Callable[[Log], Iterator[Finding]], ...] = (
+    _broken_log, _unapproved, _order, _clock, _behind, _destructive, _probe, _first_seen, _hours, _rates
+)  # fmt: skip
