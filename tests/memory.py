@@ -18,9 +18,9 @@ from sophia_cli.core.history import Ownership, Run, Snapshot
 from sophia_cli.core.plan import state_of, zone_target
 from sophia_cli.core.ports import EnvironmentFile, Evidence, Store, TargetPort
 from sophia_cli.core.settings import DesiredZone, Settings
-from sophia_cli.flows.apply import Ground
 from sophia_cli.flows.deploy import deploy, settle_first
 from sophia_cli.flows.events import Stream
+from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.heal import Healed, heal
 from sophia_cli.flows.plan import Judged, make_plan
 from sophia_cli.flows.rollback import plan_rollback

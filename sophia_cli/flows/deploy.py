@@ -14,7 +14,8 @@ from sophia_cli.core.plan import Plan, applied
 from sophia_cli.core.policy import Approval, Need
 from sophia_cli.core.ports import Store
 from sophia_cli.core.settings import DesiredZone, Settings
-from sophia_cli.flows.apply import Ground, apply_locked
+from sophia_cli.flows.apply import apply_locked
+from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.plan import Judged, Seen
 from sophia_cli.flows.settle import settle_open_runs
 
@@ -58,13 +59,18 @@ def missing_consent(judged: Judged, consent: Consent) -> Need | None:
 def names_wanted(judged: Judged) -> frozenset[str]:
     """The names of the zones a person has to type: of those that critical reasons touch."""
     touched = {
-        change.target.partition(":")[2]
+        typed_name(change.target)
         for reason in judged.verdict.reasons
         if reason.needs == "name"
         for change in judged.plan.changes
         if change.id in reason.changes
     }
     return frozenset(touched)
+
+
+def typed_name(target: str) -> str:
+    """What a person types to name a target: the domain, or the stack's own name."""
+    return target.partition(":")[2].rpartition("/")[2]
 
 
 def consent_error(need: Need, judged: Judged) -> Refused:

@@ -7,18 +7,26 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from sophia_cli.core.canonical import digest_of
+from sophia_cli.core.changes import Change
+from sophia_cli.core.dns import Record
 from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
+from sophia_cli.core.ports import EnvironmentFile, StackPort
+from sophia_cli.core.rotation import Seals
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import Ground, apply_locked
+from sophia_cli.flows.apply import apply_locked
 from sophia_cli.flows.deploy import remember_run
 from sophia_cli.flows.drift import Fault, examine
+from sophia_cli.flows.expiry import end_expired
+from sophia_cli.flows.ground import Ground
+from sophia_cli.flows.links import with_current_outputs
+from sophia_cli.flows.mending import REPAIRED_RISKS, mend
 from sophia_cli.flows.plan import Judged, Seen, assemble, judged, policy_of
 from sophia_cli.flows.settle import settle_open_runs, verify_again
+from sophia_cli.flows.timed import end_due
 
 UNVERIFIED_FOR = timedelta(days=7)
-
-_REPAIRED_RISKS = {"autonomous-safe": ("low", "medium"), "autonomous": ("low", "medium", "high")}
 
 Score = Callable[[Sequence[Finding]], int]
 
@@ -60,23 +68,58 @@ class Healed:
         }
 
 
-async def heal(settings: Settings, ground: Ground, score: Score, *, dry_run: bool = False) -> Healed:
+async def heal(
+    settings: Settings,
+    ground: Ground,
+    score: Score,
+    *,
+    dry_run: bool = False,
+    file: EnvironmentFile | None = None,
+    seals: Seals | None = None,
+) -> Healed:
     """One pass, under the locks of all targets: a second heal or a deploy at the same time raises `Locked`."""
     async with ground.store.locks.hold(sorted(ground.targets), ground.command):
         settled = () if dry_run else await settle_open_runs(ground)
         if not dry_run:
             await _verify_late(ground)
+        ended = await end_due(settings, ground, file, dry_run=dry_run)
+        wanted, settings = settings, await with_current_outputs(settings, ground.targets)
         examined = await examine(settings, ground, remember=not dry_run)
         faults = examined.faults
+        if not dry_run:
+            await _note_drift(faults, ground)
         runs, repaired = await _repair(settings, examined.seen, faults, ground, dry_run=dry_run)
-    findings = tuple(sorted((fault.finding for fault in faults), key=Finding.order))
-    open_ = tuple(
-        Open(fault.finding, _why_open(fault, settings))
-        for fault in sorted(faults, key=lambda fault: fault.finding.order())
-        if fault.finding not in repaired
-    )
+        stacks = [port for _, port in sorted(ground.targets.items()) if isinstance(port, StackPort)]
+        mended = [await mend(port, settings, ground, dry_run=dry_run) for port in stacks]
+        # Last, for what it takes down is wanted by the settings that all of the above was held against.
+        mended.append(await end_expired(wanted, ground, file, seals, dry_run=dry_run))
+    beside = [*ended.open, *(pair for one in mended for pair in one.open)]
+    overdue = [finding for finding, _ in ended.open]
+    findings = [fault.finding for fault in faults] + [one for found in mended for one in found.findings] + overdue
+    repaired += [finding for one in mended for finding in one.repaired]
+    open_ = [Open(fault.finding, _why_open(fault, settings)) for fault in faults if fault.finding not in repaired]
+    open_ += [Open(finding, why) for finding, why in beside]
+    open_.sort(key=lambda entry: entry.finding.order())
+    findings.sort(key=Finding.order)
     left = [entry.finding for entry in open_]
-    return Healed(findings, tuple(repaired), open_, (*settled, *runs), score(findings), score(left), dry_run)
+    runs = [*settled, *ended.runs, *runs, *(run for one in mended for run in one.runs)]
+    return Healed(tuple(findings), tuple(repaired), tuple(open_), tuple(runs), score(findings), score(left), dry_run)
+
+
+async def _note_drift(faults: Sequence[Fault], ground: Ground) -> None:
+    """Put drift into the audit log once for what it is: records that somebody else changed."""
+    drifted: dict[str, list[Change]] = {}
+    for fault in faults:
+        if fault.change is not None and fault.change.source == "drift":
+            drifted.setdefault(fault.finding.target, []).append(fault.change)
+    events = await ground.store.audit.events() if drifted else ()
+    for target, changes in sorted(drifted.items()):
+        drift = digest_of([change.data() for change in changes])
+        noted = next((one for one in reversed(events) if (one.action, one.target) == ("heal.drift", target)), None)
+        if noted is None or noted.detail.get("drift") != drift:
+            rows = [change.before or change.after for change in changes]
+            records = [f"{row.type} {row.name}" for row in rows if isinstance(row, Record)]
+            await ground.stream.say("heal.drift", target=target, drift=drift, records=records[:10])
 
 
 async def _verify_late(ground: Ground) -> None:
@@ -120,7 +163,7 @@ async def _apply(found: Judged, settings: Settings, ground: Ground) -> Run:
 
 def _may_repair(fault: Fault, settings: Settings) -> bool:
     change = fault.change
-    risks = _REPAIRED_RISKS.get(settings.intelligence.autonomy, ())
+    risks = REPAIRED_RISKS.get(settings.intelligence.autonomy, ())
     return change is not None and change.source == "drift" and change.reversible and change.risk in risks
 
 

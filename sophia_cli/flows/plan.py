@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from sophia_cli.core.changes import Change
+from sophia_cli.core.challenges import is_challenge
+from sophia_cli.core.changes import Change, Delegation
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.errors import IncompleteRead, UsageError
 from sophia_cli.core.findings import Proposal
-from sophia_cli.core.history import Ownership, Snapshot
+from sophia_cli.core.history import Ownership, Run, Snapshot
 from sophia_cli.core.plan import Kept, Plan, TargetBase, applied, diff_zone, finished, zone_target
 from sophia_cli.core.policy import LIMITS, Past, Policy, Verdict, judge
-from sophia_cli.core.ports import ReadPort, Store
+from sophia_cli.core.ports import Part, Planned, ReadPort, Store
 from sophia_cli.core.risk import Zones
 from sophia_cli.core.settings import DesiredZone, Settings
 from sophia_cli.flows.concurrency import side_by_side
+from sophia_cli.flows.links import linked
 
 DAY = timedelta(hours=24)
+_OTHER_KINDS = ("stack:", "cert:", "delegation:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ async def see(desired: DesiredZone, readers: Mapping[str, ReadPort], settings: S
     if not snapshot.complete:
         raise IncompleteRead(f"{target}: the read could not be shown to be whole", hint="run the command again")
     ownership = await store.ownerships.load(settings.environment, target)
-    seen = Seen(desired, snapshot, ownership)
+    seen = Seen(
+        linked(desired, settings.pulumi, {}), snapshot, ownership
+    )  # what rests on a stack is nobody's business here
     if seen.zone.records:
         return seen
     last = await store.snapshots.recent(target, 3)  # the newest is perhaps one that heal took of the empty zone itself
@@ -86,8 +91,9 @@ def assemble(
     unchanged: int = 0,
     files: Sequence[Snapshot] = (),
     proposals: Sequence[Proposal] = (),
+    parts: Sequence[Part] = (),
 ) -> Plan:
-    """One ordered plan of changes over zones and the environment's own file."""
+    """One ordered plan of changes over zones, the environment's own file, and targets that plan for themselves."""
     zones = {
         one.target: Zones(
             before=one.zone,
@@ -101,6 +107,7 @@ def assemble(
     }
     touched = {change.target for change in changes}
     snapshots = [one.snapshot for one in seen] + [file for file in files if file.target in touched]
+    snapshots += [part.snapshot for part in parts]
     return Plan(
         environment=settings.environment,
         created=now,
@@ -111,14 +118,16 @@ def assemble(
         changes=finished(changes, zones),
         kept=tuple(kept),
         proposals=tuple(proposals),
-        unchanged=unchanged,
+        unchanged=unchanged + sum(part.unchanged for part in parts),
         zones=zones,
+        notes=tuple(note for part in parts for note in part.notes),
+        blocks={part.snapshot.target: part.snapshot.blocks for part in parts if part.snapshot.blocks},
     )
 
 
-def plan_environment(settings: Settings, seen: Sequence[Seen], now: datetime) -> Plan:
-    """The plan that makes the zones what the environment says. Raises `UnknownValue` for a zone it cannot know."""
-    changes: list[Change] = []
+def plan_environment(settings: Settings, seen: Sequence[Seen], now: datetime, parts: Sequence[Part] = ()) -> Plan:
+    """The plan that makes the targets what the environment says. Raises `UnknownValue` for a zone it cannot know."""
+    changes: list[Change] = [change for part in parts for change in part.changes]
     kept: list[Kept] = []
     unchanged = 0
     for one in sorted(seen, key=lambda one: one.target):
@@ -126,7 +135,7 @@ def plan_environment(settings: Settings, seen: Sequence[Seen], now: datetime) ->
         changes += diff.changes
         kept += diff.kept
         unchanged += diff.unchanged
-    return assemble(settings, seen, changes, kept, now, unchanged=unchanged)
+    return assemble(settings, seen, changes, kept, now, unchanged=unchanged, parts=parts)
 
 
 async def policy_of(settings: Settings, store: Store, overrides: Mapping[str, frozenset[str]] | None = None) -> Policy:
@@ -145,9 +154,15 @@ async def judged(plan: Plan, policy: Policy, seen: Sequence[Seen], store: Store,
     """The plan with its verdict, its recorded approvals and its history taken into account."""
     approvals = await store.approvals.of_plan(plan.digest)
     runs = await store.journal.runs(since=now - DAY)
-    spent = sum(1 for run in runs for step in run.steps if step.outcome in ("applied", "rolled_back"))
+    spent = sum(_spent(run) for run in runs)
     verdict = judge(plan, policy, approvals, Past(changes_last_day=spent), now)
     return Judged(plan, verdict, policy, {one.target: one for one in seen})
+
+
+def _spent(run: Run) -> int:
+    """How many changes of a run count against the limit of a day: not our own challenge records."""
+    done = {step.change for step in run.steps if step.outcome in ("applied", "rolled_back")}
+    return sum(change.id in done and not is_challenge(change) for change in run.changes)
 
 
 async def make_plan(
@@ -158,21 +173,57 @@ async def make_plan(
     overrides: Mapping[str, frozenset[str]] | None = None,
 ) -> Judged:
     """The whole planning flow: observe, diff, judge."""
+    parts = [await port.propose() for _, port in sorted(readers.items()) if isinstance(port, Planned)]
+    outputs = {part.snapshot.target: part.outputs for part in parts}
+    settings, notes = _on_our_servers(settings, parts)
     seen = await observe(settings, readers, store)
-    plan = plan_environment(settings, seen, now)
+    zones = {zone_target(zone.name): zone for zone in settings.zones}
+    seen = tuple(replace(one, desired=linked(zones[one.target], settings.pulumi, outputs)) for one in seen)
+    plan = plan_environment(settings, seen, now, parts)
+    plan = replace(plan, notes=(*plan.notes, *notes))
     return await judged(plan, await policy_of(settings, store, overrides), seen, store, now)
 
 
+def _on_our_servers(settings: Settings, parts: Sequence[Part]) -> tuple[Settings, tuple[str, ...]]:
+    """The settings without the zones that are delegated elsewhere, whose rows the provider neither shows nor takes."""
+    away: dict[str, bool] = {}
+    for part in parts:
+        if isinstance(part.snapshot.content, Delegation) and part.snapshot.content.nameservers:
+            away[part.snapshot.target.partition(":")[2]] = bool(part.changes)
+    notes = tuple(
+        f"{zone_target(name)}: delegated elsewhere, so its records are not looked at"
+        + ("; plan again once it is back" if coming else "")
+        for name, coming in away.items()
+    )
+    return replace(settings, zones=tuple(zone for zone in settings.zones if zone.name not in away)), notes
+
+
 def chosen(settings: Settings, patterns: Sequence[str]) -> Settings:
-    """The settings with only the zones that `--target` patterns match. Raises `UsageError` when one matches nothing."""
+    """The settings with only the zones that `--target` patterns match. Raises `UsageError` when one matches nothing.
+
+    Patterns of other kinds of targets are left to `matching`.
+    """
     if not patterns:
         return settings
     for pattern in patterns:
-        if not any(_matches(zone.name, pattern) for zone in settings.zones):
+        if not pattern.startswith(_OTHER_KINDS) and not any(_matches(zone.name, pattern) for zone in settings.zones):
             known = ", ".join(zone_target(zone.name) for zone in settings.zones) or "none"
             raise UsageError(f"--target {pattern} matches no target of this environment", hint=f"targets: {known}")
     zones = tuple(zone for zone in settings.zones if any(_matches(zone.name, pattern) for pattern in patterns))
     return replace(settings, zones=zones)
+
+
+def matching(targets: Iterable[str], patterns: Sequence[str]) -> frozenset[str]:
+    """Which targets of other kinds than zones are chosen: all without patterns. Raises `UsageError` for one that misses."""
+    known = sorted(targets)
+    if not patterns:
+        return frozenset(known)
+    for pattern in patterns:
+        if pattern.startswith(_OTHER_KINDS) and not any(fnmatchcase(target, pattern) for target in known):
+            raise UsageError(
+                f"--target {pattern} matches no target here", hint=f"targets: {', '.join(known) or 'none'}"
+            )
+    return frozenset(target for target in known if any(fnmatchcase(target, pattern) for pattern in patterns))
 
 
 def _matches(name: str, pattern: str) -> bool:

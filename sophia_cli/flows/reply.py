@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from sophia_cli.core.endpoints import Endpoint
 from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
+from sophia_cli.core.learning import Lessons
 from sophia_cli.core.ports import EnvironmentFile
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import Ground
+from sophia_cli.flows.counsel import Counsel
+from sophia_cli.flows.desk import Desk
+from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.plan import Judged
 from sophia_cli.reasoning import intents as said
+
+if TYPE_CHECKING:
+    from sophia_cli.flows.analyze import Analysis
+    from sophia_cli.flows.certificate import CertificateTarget
 
 ENGINE = "offline"
 
@@ -49,6 +57,12 @@ class Reply:
     evidence: tuple[str, ...] = ()
     judged: Judged | None = None
     refused: str | None = None
+    engine: str = ENGINE
+    """Who read the sentence: `offline`, or `model:HOST`."""
+    choices: tuple[said.Intent, ...] = ()
+    """The readings behind `clarify`, in the same order, to choose from by number."""
+    quoted: Mapping[str, Any] | None = None
+    """What text that was piped beside the sentence names; None without such text."""
 
     @property
     def goes_nowhere(self) -> bool:
@@ -69,8 +83,9 @@ class Reply:
             "evidence": list(self.evidence),
             "plan": plan,
             "runs": [run.public() for run in runs],
-            "engine": ENGINE,
+            "engine": self.engine,
             "refused": self.refused,
+            "quoted": None if self.quoted is None else dict(self.quoted),
         }
 
 
@@ -85,3 +100,15 @@ class World:
     registrations: Callable[[], Awaitable[Sequence[Registration]]]
     time_zone: str = "UTC"
     previous: tuple[said.Intent, ...] = field(default=())
+    counsel: Counsel | None = None
+    """A language model to ask where the grammar does not understand; None: none is asked."""
+    desk: Desk | None = None
+    """What plans about whole stacks are made from; None where nothing is known of stacks."""
+    certificate: CertificateTarget | None = None
+    """The environment's certificate; None where it asks for none that can be had here."""
+    endpoints: Callable[[Sequence[str]], Awaitable[tuple[Endpoint, ...]]] | None = None
+    """Shakes hands with port 443 of hosts; None: nobody does."""
+    analysis: Callable[[Sequence[str]], Awaitable[Analysis]] | None = None
+    """What specialists see of the environment's zones, live."""
+    lessons: Lessons | None = None
+    """What people answered to proposals; None: only the journal teaches."""

@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 
 from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.dns import Record
-from sophia_cli.core.errors import UsageError
+from sophia_cli.core.errors import StateError, UsageError
 from sophia_cli.core.history import Run, Snapshot
-from sophia_cli.core.ports import EnvironmentFile, Journal, TargetPort
+from sophia_cli.core.ports import EnvironmentFile, Journal, Part, StackPort, TargetPort
 from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import Ground
+from sophia_cli.core.stack_compare import irreversible
+from sophia_cli.core.stacks import StackState
+from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.plan import Judged, assemble, judged, observe, policy_of
+
+_BY_STATE = ("delegation:", "cert:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ def inverse_of(run: Run, targets: Mapping[str, TargetPort], read: Mapping[str, S
     changes: list[Change] = []
     kept: list[str] = []
     for target in done_targets(run):
+        if target not in read:
+            continue  # a stack goes back as its engine says
         undone, left = _of_target(run, run.of(target), targets[target], read[target])
         changes += undone
         kept += left
@@ -67,6 +73,18 @@ def _of_target(run: Run, changes: Sequence[Change], port: TargetPort, now: Snaps
         elif state == "neither":
             left.append(f"{_named(change)} was changed since by somebody else and is kept as it is")
     return undone, left
+
+
+async def _returning(run: Run, port: StackPort, ground: Ground) -> Part:
+    """What returns a stack to what the run found: its earlier configuration, or nothing where there was no stack."""
+    before = await ground.store.snapshots.of_run(run.id, port.id)
+    if before is None:
+        raise StateError(f"run {run.id}: the snapshot of {port.id} is gone", hint="sophia audit show")
+    had = not isinstance(before.content, StackState) or before.content.exists
+    part = await (port.propose_return(before) if had else port.propose_destroy())
+    notes = dict.fromkeys((*part.notes, *irreversible(part.changes)))
+    changes = tuple(replace(change, reason=f"undoes run {run.id}") for change in part.changes)
+    return replace(part, changes=changes, notes=tuple(notes))
 
 
 def _named(change: Change) -> str:
@@ -95,11 +113,16 @@ async def plan_rollback(
     readers = {target: port for target, port in ground.targets.items() if target in touched}
     seen = await observe(settings, readers, ground.store)
     files = [await file.read()] if file is not None and file.id in touched else []
+    parts = [await _returning(run, port, ground) for port in readers.values() if isinstance(port, StackPort)]
+    others = [port for port in readers.values() if port.id.startswith(_BY_STATE)]
     read = {one.target: one.snapshot for one in seen} | {one.target: one for one in files}
+    read |= {port.id: await port.read() for port in others}
     inverse = inverse_of(run, ground.targets, read)
     now = ground.clock.now()
-    seen = tuple(one for one in seen if any(change.target == one.target for change in inverse.changes))
-    plan = assemble(settings, seen, inverse.changes, [], now, files=files)
-    notes = inverse.kept if inverse.changes else (*inverse.kept, f"nothing of run {run.id} is left to undo")
-    plan = replace(plan, notes=tuple(notes))
+    changes = [*inverse.changes, *(change for part in parts for change in part.changes)]
+    seen = tuple(one for one in seen if any(change.target == one.target for change in changes))
+    parts += [Part(read[port.id]) for port in others]
+    plan = assemble(settings, seen, changes, [], now, files=files, parts=parts)
+    notes = inverse.kept if changes else (*inverse.kept, f"nothing of run {run.id} is left to undo")
+    plan = replace(plan, notes=(*plan.notes, *notes))
     return await judged(plan, await policy_of(settings, ground.store, overrides), seen, ground.store, now)

@@ -8,7 +8,11 @@ from dataclasses import replace
 from sophia_cli.core.changes import Change
 from sophia_cli.core.history import Leg, Run, Snapshot
 from sophia_cli.core.ports import TargetPort
-from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground, close, read_back, take_back, take_back_linked
+from sophia_cli.flows.closing import close
+from sophia_cli.flows.course import Course
+from sophia_cli.flows.ground import EARLIER_SNAPSHOTS, Ground
+from sophia_cli.flows.verifying import take_back_linked
+from sophia_cli.flows.writing import read_back, take_back
 
 _UNSETTLED = ("pending", "writing", "written", "unknown")
 UNDER_WAY_S = 120.0  # seconds; longer than a provider's call may take
@@ -30,39 +34,42 @@ async def settle_open_runs(ground: Ground) -> tuple[Run, ...]:
 async def _settle(run: Run, ground: Ground) -> Run:
     await ground.stream.say("settle.begin", phases={leg.target: leg.phase for leg in run.legs})
     mine = [leg for leg in run.legs if leg.target in ground.targets]
+    course = Course(run, ground.store.journal)
     for leg in mine:
-        run = await _settle_leg(run, leg, ground)
-        await ground.store.journal.save(run)
-    if len(mine) < len(run.legs) and any(leg.phase in _UNSETTLED for leg in run.legs):
-        return run  # the rest belongs to targets that were left out here; the run stays open for them
-    run = await close(await take_back_linked(run, ground), ground)
+        await _settle_leg(course, leg, ground)
+    if len(mine) < len(run.legs) and any(leg.phase in _UNSETTLED for leg in course.run.legs):
+        return course.run  # the rest belongs to targets that were left out here; the run stays open for them
+    await take_back_linked(course, ground)
+    run = await close(course.run, ground)
     await ground.stream.say("settle.end", outcome=run.outcome)
     return run
 
 
-async def _settle_leg(run: Run, leg: Leg, ground: Ground) -> Run:
+async def _settle_leg(course: Course, leg: Leg, ground: Ground) -> None:
+    run = course.run
     before = await ground.store.snapshots.of_run(run.id, leg.target)
     if leg.phase == "pending":
-        return run.with_leg(leg.target, "skipped", "not begun when the run was interrupted")
+        return await course.to(leg.target, "skipped", "not begun when the run was interrupted")
     if leg.phase in ("skipped", "undone", "done"):
-        return run
+        return None
     if before is None:
-        return run.with_leg(leg.target, "unknown", "its snapshot is gone, so it cannot be told what was there before")
+        why = "its snapshot is gone, so it cannot be told what was there before"
+        return await course.to(leg.target, "unknown", why)
     if leg.phase == "written":  # it was read back as planned; what differs now, others did later
-        return run.with_leg(leg.target, "done", "written and read back before an interruption")
+        return await course.to(leg.target, "done", "written and read back before an interruption")
     port, changes = ground.target(leg.target), run.of(leg.target)
     now = await _seen(run, port, changes, before, ground)
     found = port.compare(changes, before, now)
     if found.is_as_planned:
-        return run.with_leg(leg.target, "done", "found as planned after an interruption")
+        return await course.to(leg.target, "done", "found as planned after an interruption")
     # None of its changes is there: the write never came to be, and rows that are gone since others have removed. (A write
     # that lost rows is noted as read back wrong before it is taken back.)
     if all(state == "before" for state in found.states) and not leg.message:
-        return run.with_leg(leg.target, "skipped", "found as before after an interruption")
+        return await course.to(leg.target, "skipped", "found as before after an interruption")
     await ground.stream.say("settle.undo", target=leg.target, lost=list(found.lost))
     with ground.guard.writing():
         why = "found half done after an interruption and taken back"
-        return await take_back(run, leg.target, changes, before, now, ground, why)
+        return await take_back(course, leg.target, before, now, ground, why)
 
 
 async def _seen(run: Run, port: TargetPort, changes: Sequence[Change], before: Snapshot, ground: Ground) -> Snapshot:

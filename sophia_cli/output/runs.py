@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.history import AuditEvent, AuditHead, Run
+from sophia_cli.core.stack_steps import EngineStep
+from sophia_cli.core.stacks import name_of, type_of
 from sophia_cli.output.foreign import escaped
 from sophia_cli.output.style import Palette, counted
 
@@ -56,7 +58,9 @@ def audit_text(events: Sequence[AuditEvent], head: AuditHead, problems: Sequence
 
 def progress_line(event: AuditEvent) -> str | None:
     """An event of the apply flow as one line of progress; None for what a person need not see."""
-    template = _PROGRESS.get((event.action, event.outcome)) or _PROGRESS.get((event.action, "*"))
+    step = (event.action, event.outcome)
+    own = _OF_CERTIFICATES.get(step) if (event.target or "").startswith("cert:") else None
+    template = own or _PROGRESS.get(step) or _PROGRESS.get((event.action, "*"))
     if template is None:
         return None
     changes = event.detail.get("changes", 0)
@@ -67,10 +71,23 @@ def progress_line(event: AuditEvent) -> str | None:
         outcome=event.outcome,
         changes=counted(count, "change"),
         error=event.detail.get("error"),
+        behind=next(iter(event.detail.get("behind") or ()), ""),
     )
     return escaped(said)
 
 
+def step_line(step: EngineStep) -> str:
+    """One step of a stack's engine: what is done to which resource, and how far it is."""
+    state = {"begin": "...", "end": "done", "failed": "FAILED"}.get(step.phase, "unknown kind of event")
+    return escaped(f"  {step.op} {step.type or type_of(step.urn)} {name_of(step.urn)}: {state}")
+
+
+def is_good(event: AuditEvent) -> bool:
+    """Whether an event of a run is one of those that all runs have, so that a bar alone may show it."""
+    return (event.action, event.outcome) in _GOOD
+
+
+_GOOD = {("apply.write", None), ("apply.read_back", "as planned"), ("apply.verify", "verified")}
 _PROGRESS: Mapping[tuple[str, str | None], str] = {
     ("apply.write", None): "{target}: writing {changes}",
     ("apply.write", "failed"): "{target}: the write failed ({error}); reading back",
@@ -83,9 +100,23 @@ _PROGRESS: Mapping[tuple[str, str | None], str] = {
     ("apply.verify", "verified"): "{target}: verified",
     ("apply.verify", "not yet"): "{target}: its name servers do not show the change yet",
     ("apply.verify", "wrong"): "{target}: its name servers show something else",
+    ("cert.shown", "waiting"): "{target}: waiting for {behind}",
+    ("cert.shown", "shown"): "{target}: every name server shows the challenge",
     ("settle.begin", None): "settling run {run}, which was interrupted",
     ("settle.end", "*"): "run {run} settled: {outcome}",
     ("verify.later", "verified"): "run {run}: now visible from outside",
+}
+
+
+_OF_CERTIFICATES: Mapping[tuple[str, str | None], str] = {
+    ("apply.verify", "not yet"): "{target}: no endpoint was seen to serve it yet",
+    ("cert.order", "placed"): "{target}: order placed",
+    ("cert.order", "taken up"): "{target}: order of an earlier run taken up",
+    ("cert.order", "given up"): "{target}: order given up, its records are gone",
+    ("cert.answered", None): "{target}: the authority is looking",
+    ("cert.installed", "installed"): "{target}: installed",
+    ("cert.hook", "ran"): "{target}: the deploy hook ran",
+    ("cert.hook", "failed"): "{target}: the deploy hook failed",
 }
 
 

@@ -27,9 +27,11 @@ from sophia_cli.core.errors import (
 from sophia_cli.core.history import OUTCOMES, Phase, Run
 from sophia_cli.core.plan import applied
 from sophia_cli.esc.target import EnvironmentFileTarget
-from sophia_cli.flows.apply import READ_BACK_TRIES, apply, failure_of
+from sophia_cli.flows.apply import apply
+from sophia_cli.flows.closing import failure_of
 from sophia_cli.flows.deploy import record_approval
 from sophia_cli.flows.edit import SetRecord, plan_edits
+from sophia_cli.flows.writing import READ_BACK_TRIES
 from sophia_cli.store.directory import replace_text
 from sophia_cli.store.records import FileJournal
 from tests.builders import IP, OTHER_IP, THIRD_IP, a, desired, mx, settings_of, txt, zone
