@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 from sophia_cli.core.errors import StateError
 from sophia_cli.core.history import AuditEvent, AuditHead
@@ -16,6 +17,7 @@ from sophia_cli.store.chain import (
     event_of,
     head_of,
     head_text,
+    is_begun,
     line_of,
     recovery,
     sealed,
@@ -49,16 +51,17 @@ class FileAudit:
         with open(self._log, "ab", buffering=0, opener=_private) as log:
             handle = log.fileno()
             lines = _backwards(handle)
-            torn = next(lines)  # what follows the last line end: nothing, unless a crash tore a line
-            if torn and event_of(torn) is not None:  # only the line's end was lost
+            tail = next(lines)  # what follows the last line end: nothing, unless a crash tore a line
+            if tail:
                 _write(handle, b"\n")
-                lines, torn = _backwards(handle), b""
-                next(lines)
-            head = continued(kept, (one for one in map(event_of, lines) if one is not None))
+                lines = chain([tail], lines)
+            others: list[bytes] = []
+            latest = next(_events(lines, others), None)
+            head = continued(kept, chain([] if latest is None else [latest], _events(lines, [])))
             now = self._clock.now()
-            if torn:
-                _write(handle, b"\n")
-                head = self._add(handle, recovery(torn, now), head)
+            # A crash may have torn the line that accounts for a torn line as well; what no crash leaves stays a problem.
+            for line in reversed([line for line in others if line is tail or is_begun(line)]):
+                head = self._add(handle, recovery(line, now), head)
             if kept is None and head.count > 1:
                 head = self._add(handle, beheaded(head, now), head)
             head = self._add(handle, event, head)
@@ -86,8 +89,8 @@ class FileAudit:
         return found, (*problems, *(damage or against_kept(found, kept, seen, self._head)))
 
     def _lines(self) -> list[bytes]:
-        """The lines. What a crash tore off the last one is left out: the next event closes it, and the kept head tells
-        whether anything else is missing there.
+        """The lines. What a crash tore off the last one is left out: the next event accounts for it, and the kept head
+        tells whether anything else is missing there.
         """
         with translated(self._log):
             try:
@@ -104,6 +107,16 @@ class FileAudit:
             except FileNotFoundError:
                 return None
         return head_of(content, self._head)
+
+
+def _events(lines: Iterator[bytes], others: list[bytes]) -> Iterator[AuditEvent]:
+    """The events of lines; what is none is put with the others."""
+    for line in lines:
+        event = event_of(line)
+        if event is None:
+            others.append(line)
+        else:
+            yield event
 
 
 def _private(path: str, flags: int) -> int:

@@ -92,6 +92,12 @@ def continued(kept: AuditHead | None, latest: Iterable[AuditEvent]) -> AuditHead
     return kept or AuditHead()
 
 
+def is_begun(line: bytes) -> bool:
+    """Whether a line is the beginning of one that sophia writes, such as a crash leaves."""
+    start = b'{"action":'
+    return bool(line) and line.startswith(start[: len(line)])
+
+
 def recovery(torn: bytes, now: datetime) -> AuditEvent:
     """The event that accounts for a line torn by a crash."""
     detail = {"sha256": hashlib.sha256(torn).hexdigest(), "bytes": len(torn)}
@@ -107,17 +113,20 @@ def beheaded(found: AuditHead, now: datetime) -> AuditEvent:
 def check(lines: Iterable[bytes], asked: str | None = None) -> tuple[AuditHead, list[str], frozenset[str]]:
     """The head of a log, every problem of its chain, and the hashes it runs through."""
     problems: list[str] = []
-    count, last, torn_digest = 0, GENESIS, ""
+    count, last = 0, GENESIS
     seen = {GENESIS}
+    torn: list[tuple[str, str]] = []  # digests of torn lines that no event accounts for yet, with their problems
     for number, line in enumerate(lines, 1):
         event = event_of(line)
         if event is None:
-            torn_digest = hashlib.sha256(line).hexdigest()
             problems.append(f"line {number} is not an event")
+            torn.append((hashlib.sha256(line).hexdigest(), problems[-1]))
             continue
-        if torn_digest and event.action == _RECOVERED and event.detail.get("sha256") == torn_digest:
-            problems.pop()  # the torn line is accounted for by the recovery event that follows it
-        torn_digest = ""
+        if event.action != _RECOVERED:
+            torn.clear()
+        for entry in [entry for entry in torn if entry[0] == event.detail.get("sha256")][:1]:
+            torn.remove(entry)
+            problems.remove(entry[1])  # accounted for by one of the recovery events that follow it
         problems += _line_problems(number, event, line, count, last)
         count, last = event.seq + 1, event.hash
         seen.add(event.hash)

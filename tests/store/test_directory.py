@@ -434,6 +434,24 @@ def test_only_the_line_end_lost_is_no_loss(files: Files) -> None:
     assert do(files.open().audit.verify())[1] == ()
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0])
+def test_killed_while_a_torn_line_is_being_accounted_for_the_next_event_accounts_for_both(
+    files: Files, share: float
+) -> None:
+    do(files.open().audit.append(event("one")))
+    whole, head = log_of(files).read_bytes(), files.head()
+    torn = whole.strip()[:70]
+    log_of(files).write_bytes(whole + torn)
+    do(files.open().audit.append(event("two")))
+    recovered = log_of(files).read_bytes().split(b"\n")[2]
+    # The second kill: the torn line was ended, and its recovery written only in part.
+    log_of(files).write_bytes(whole + torn + b"\n" + recovered[: int(len(recovered) * share)])
+    files.set_head(head)
+    do(files.open().audit.append(event("three")))
+    assert do(files.open().audit.verify())[1] == ()
+    assert [one.action for one in do(files.open().audit.events())][-1] == "three"
+
+
 def test_a_torn_line_is_accounted_for_only_by_its_own_recovery(files: Files) -> None:
     do(files.open().audit.append(event("first")))
     log_of(files).write_bytes(log_of(files).read_bytes() + b"torn")
