@@ -5,26 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
+from sophia_cli.core.dns import shown as quoted
 from sophia_cli.core.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from redis import Redis
 
 SCHEMES = ("redis", "rediss", "unix")
-_PASSED_ON = ("db", "username", "password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_PASSED_ON = ("db", "username", "password", *_FILES)
 _SHAPE = "redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=TEAM], rediss://... or unix:///PATH[?db=N&prefix=TEAM]"
 TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is. `shown` may be printed; `url` holds the password and may not."""
+    """Where a server is. `shown` may be printed; `url` holds the password and may not.
+
+    `files` are the TLS options of a `rediss` URL, name and path: the authority to believe (else the system's, or the one in
+    the process variable `SSL_CERT_FILE`), and our own certificate and key where the server asks for one.
+    """
 
     shown: str
     prefix: str
+    files: tuple[tuple[str, str], ...]
     url: str = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
 
@@ -42,6 +50,9 @@ def address_of(url: str) -> Address:
         raise _unusable("its scheme is none of redis, rediss and unix")
     if not set(options) <= set(_PASSED_ON) or parts.fragment:
         raise _unusable("it has a part that means nothing here")
+    files = tuple((name, options[name]) for name in _FILES if name in options)
+    if files and parts.scheme != "rediss":
+        raise _unusable("certificates are for rediss://")
     if not prefix or not all(one.isascii() and (one.isalnum() or one in "._-{}") for one in prefix) or len(prefix) > 64:
         raise _unusable("its prefix is not made of letters, digits and ._-{}")
     database = parts.path.strip("/") if parts.scheme != "unix" else ""
@@ -56,7 +67,7 @@ def address_of(url: str) -> Address:
         name = f"[{host}]" if host and ":" in host else host or "localhost"
         shown = f"{parts.scheme}://{name}:{port or 6379}/{database or options.get('db', '0')}"
     plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(options)}" if options else "")
-    return Address(shown, prefix, plain, tuple(sorted({one for one in passwords if one}, key=len, reverse=True)))
+    return Address(shown, prefix, files, plain, tuple(sorted({one for one in passwords if one}, key=len, reverse=True)))
 
 
 def _unusable(why: str) -> UsageError:
@@ -113,10 +124,10 @@ class Server:
             ) from exc
         except (NotConnected, NoAnswer, OSError) as exc:
             why = "no answer in time" if isinstance(exc, NoAnswer) else self._plain(exc)
-            raise StateError(
-                f"state {shown}: the server cannot be reached: {why}",
-                hint="start the server or mend --state; runs stay in the local journal until then",
-            ) from exc
+            hint = "start the server or mend --state; runs stay in the local journal until then"
+            if "CERTIFICATE_VERIFY_FAILED" in why:
+                hint = "name the authority of its certificate: rediss://...?ssl_ca_certs=FILE, or SSL_CERT_FILE=FILE"
+            raise StateError(f"state {shown}: the server cannot be reached: {why}", hint=hint) from exc
         except ResponseError as exc:
             raise StateError(
                 f"state {shown}: the server refused: {self._plain(exc)}",
@@ -137,6 +148,9 @@ class Server:
             from redis.backoff import NoBackoff
             from redis.retry import Retry
 
+            for name, path in self.address.files:
+                if not Path(path).is_file():
+                    raise UsageError(f"--state: {name}: there is no file {quoted(path, 200)}", hint="name a PEM file")
             self._redis = Redis.from_url(
                 self.address.url,
                 socket_timeout=self._timeout_s,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import shutil
 import sys
 import tempfile
 import time
@@ -11,6 +13,7 @@ from pathlib import Path
 
 from tests.sweep import matrix, writers
 from tests.sweep.crash import Tally, kill_points, sampled, sweep, sweep_heal, writing_points
+from tests.sweep.shared import shared
 from tests.sweep.stage import KINDS, stage
 from tests.sweep.zygote import zygote
 
@@ -18,12 +21,13 @@ PARTS = ("crash", "heal", "deploy", "faults", "writers")
 FAULTED = ("update", "preference", "edit", "two zones")
 
 
-def part(name: str, kind: str, count: int | None, seed: int) -> Tally:
-    """One part of the sweep on one kind of plan."""
-    with tempfile.TemporaryDirectory() as folder:
+def part(name: str, kind: str, count: int | None, seed: int, state: str) -> Tally:
+    """One part of the sweep on one kind of plan, with the state in files or on a redis-server."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        server = stack.enter_context(shared()) if state == "redis" else None
         if name == "writers":
-            return writers.race(Path(folder), 4, 5 if count is None else 2)
-        with zygote() as warm, stage(kind, Path(folder), warm) as found:
+            return writers.race(Path(folder), 4, 5 if count is None else 2, server)
+        with zygote() as warm, stage(kind, Path(folder), warm, server) as found:
             if name == "faults":
                 every = list(matrix.cases(found))
                 tally = matrix.run(found, [every[index] for index in sampled(range(len(every)), count, seed)])
@@ -48,12 +52,17 @@ def main() -> int:
     options.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     options.add_argument("--sample", type=int, metavar="N", help="N cases of each part and kind instead of all")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--state", choices=["files", "redis"], default="files", help="where the state is kept")
     options.add_argument("--jobs", type=int, default=2)
     given = options.parse_args()
+    if given.state == "redis" and shutil.which("redis-server") is None:
+        print("--state redis needs the Debian package redis-server: make test-servers", file=sys.stderr)
+        return 2
     started, sums = time.monotonic(), {name: Tally() for name in given.parts or PARTS}
     with ProcessPoolExecutor(given.jobs) as pool:
         running = {
-            pool.submit(part, name, kind, given.sample, given.seed): (name, kind) for name, kind in jobs(list(sums))
+            pool.submit(part, name, kind, given.sample, given.seed, given.state): (name, kind)
+            for name, kind in jobs(list(sums))
         }
         for done in as_completed(running):
             name, kind = running[done]

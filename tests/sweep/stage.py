@@ -15,8 +15,10 @@ from typing import Any
 
 from sophia_cli.cli.clock import SystemClock
 from sophia_cli.core.history import Run
+from sophia_cli.core.ports import Store
 from sophia_cli.sandbox import Sandbox, peek, running, seed
-from sophia_cli.store.local import local_store
+from sophia_cli.store.open import open_state
+from tests.sweep.shared import Shared
 from tests.sweep.zygote import Ended, Zygote
 
 ONE, TWO = "acme.example", "other.example"
@@ -82,6 +84,8 @@ class Stage:
     folder: Path
     sandbox: Sandbox
     zygote: Zygote
+    shared: Shared | None = None
+    """The server that keeps the state; None: it is kept in files."""
     before: dict[str, Held] = field(default_factory=dict)
     planned: dict[str, Held] = field(default_factory=dict)
     file_before: str = ""
@@ -106,6 +110,8 @@ class Stage:
         """Run a command of sophia here."""
         confirmed = [word for zone in self.kind.zones for word in ("--confirm", zone)]
         options = ["-e", str(self.file), "--wait", "0"]
+        if self.shared is not None:
+            options += ["--state", self.shared.url]
         if words[0] in ("deploy", "record"):
             options += ["--yes", *confirmed]
         return self.zygote.run(*words, *options, cwd=self.file.parent, kill_at=kill_at)
@@ -142,11 +148,15 @@ class Stage:
         return found
 
     def open_runs(self) -> tuple[Run, ...]:
-        return asyncio.run(local_store(self.file.parent / ".sophia", SystemClock()).journal.open_runs())
+        return asyncio.run(self.state().journal.open_runs())
+
+    def state(self) -> Store:
+        local = self.file.parent / ".sophia"
+        return open_state(local if self.shared is None else self.shared.url, SystemClock(), local)
 
     def audit_problems(self) -> tuple[str, ...]:
         """The problems of the audit log, but for a torn last line (see `is_torn`)."""
-        problems = asyncio.run(local_store(self.file.parent / ".sophia", SystemClock()).audit.verify())[1]
+        problems = asyncio.run(self.state().audit.verify())[1]
         if self.is_torn():
             number = len((self.file.parent / ".sophia" / "audit.jsonl").read_bytes().split(b"\n"))
             return tuple(problem for problem in problems if problem != f"line {number} is not an event")
@@ -164,25 +174,31 @@ class Stage:
         shutil.copytree(self.folder / "image", self.file.parent)
         shutil.copy2(self.folder / "account.json", self.folder / "account.new")
         (self.folder / "account.new").replace(self.data)
+        if self.shared is not None:
+            self.shared.restore()
 
     def settle_server(self) -> None:
-        """Wait until the sandbox has ended everything the dead process asked for."""
+        """Wait until the sandbox has ended everything the dead process asked for, and its leases have run out."""
         with urllib.request.urlopen(self.sandbox.endpoint.replace("xml.response", "control"), timeout=10) as answer:
             answer.read()  # connections are taken in turn: the dead one's was taken before this one
         deadline = time.monotonic() + 20
         while any("process_request_thread" in thread.name for thread in threading.enumerate()):
             assert time.monotonic() < deadline, "the sandbox still serves a dead process"
             time.sleep(0.002)
+        if self.shared is not None:
+            self.shared.end_leases()
 
 
 @contextlib.contextmanager
-def stage(name: str, folder: Path, zygote: Zygote) -> Iterator[Stage]:
+def stage(name: str, folder: Path, zygote: Zygote, shared: Shared | None = None) -> Iterator[Stage]:
     """A stage whose environment was deployed once, with the plan's end known from one undisturbed run."""
     kind, data = KINDS[name], folder / "namecheap.json"
     for zone in kind.zones:
         seed(data, zone, email_type=kind.mode, rows=kind.rows)
     with running(data) as sandbox:
-        found = Stage(name, folder, sandbox, zygote)
+        if shared is not None:
+            shared.clear()
+        found = Stage(name, folder, sandbox, zygote, shared)
         found.file.parent.mkdir()
         found.write_environment(kind.before, kind.mode_before)
         first = found.sophia("deploy")
@@ -192,6 +208,8 @@ def stage(name: str, folder: Path, zygote: Zygote) -> Iterator[Stage]:
         found.file_before = found.file.read_text()
         shutil.copytree(found.file.parent, folder / "image")
         shutil.copy2(data, folder / "account.json")
+        if shared is not None:
+            shared.keep()
         found.reset()
         ended = found.act()
         assert ended.code == 0, ended.err

@@ -9,6 +9,7 @@ import pytest
 
 from tests.sweep import matrix, writers
 from tests.sweep.crash import Tally, kill_points, sampled, sweep, sweep_heal, writing_points
+from tests.sweep.shared import Shared, shared
 from tests.sweep.stage import KINDS, Stage, stage
 from tests.sweep.zygote import Zygote, zygote
 
@@ -90,3 +91,32 @@ def test_deploys_from_several_processes_never_lose_an_update(tmp_path: Path) -> 
     tally = writers.race(tmp_path, 3, 2)
     clean(tally)
     assert tally.codes["deploy 0"] == 6
+
+
+# -- the same over a state that is shared -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Shared]:
+    with shared() as found:
+        yield found
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("kind", ["preference", "edit"])
+def test_kill_9_over_a_shared_state_then_heal_ends_before_or_planned(
+    warm: Zygote, tmp_path: Path, server: Shared, kind: str
+) -> None:
+    with stage(kind, tmp_path, warm, server) as found:
+        spoken = [number for number, (name, _) in enumerate(found.events, 1) if name == "sendall after"]
+        tally = sweep(found, ["send setHosts after", *sampled(spoken, 2, SEED)])
+        clean(tally)
+        assert tally.settled > 0
+
+
+@pytest.mark.server
+def test_deploys_that_share_a_server_never_lose_an_update(tmp_path: Path, server: Shared) -> None:
+    server.clear()
+    tally = writers.race(tmp_path, 2, 1, server)
+    clean(tally)
+    assert tally.codes["deploy 0"] == 2

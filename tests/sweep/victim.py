@@ -74,8 +74,8 @@ def _writes(fuse: Fuse) -> None:
 
 
 def _packets(fuse: Fuse) -> None:
-    """Packets to and from the provider and the name servers (asyncio sends and receives through these methods)."""
-    for name in ("send", "sendto", "recv", "recvfrom"):
+    """Packets to and from the provider and the name servers, through asyncio, and those of a shared state (`sendall`)."""
+    for name in ("send", "sendto", "recv", "recvfrom", "sendall"):
         _packet(name, fuse)
 
 

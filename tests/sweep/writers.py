@@ -9,13 +9,15 @@ from pathlib import Path
 
 from sophia_cli.sandbox import peek, running, seed
 from tests.sweep.crash import Tally
+from tests.sweep.shared import Shared
 from tests.sweep.stage import ONE, ROWS
 from tests.sweep.zygote import Zygote, zygote
 
 
-def race(folder: Path, writers: int, rounds: int) -> Tally:
+def race(folder: Path, writers: int, rounds: int, shared: Shared | None = None) -> Tally:
     """Each writer moves its own record round after round, until each deploy has ended with 0. No update may be lost."""
     tally, data = Tally(), folder / "namecheap.json"
+    state = str(folder / "state") if shared is None else shared.url
     start = [(f"w{number}", "A", "203.0.113.1", 1800) for number in range(writers)]
     seed(data, ONE, email_type="FWD", rows=(*ROWS, *start))
     with running(data) as box, contextlib.ExitStack() as stack:
@@ -41,9 +43,7 @@ def race(folder: Path, writers: int, rounds: int) -> Tally:
             for turn in range(rounds):
                 file = write(number, turn)
                 for _ in range(500):
-                    ended = mine.run(
-                        "deploy", "--yes", "--wait", "0", "-e", str(file), "--state", str(folder / "state"), cwd=folder
-                    )
+                    ended = mine.run("deploy", "--yes", "--wait", "0", "-e", str(file), "--state", state, cwd=folder)
                     tally.codes[f"deploy {ended.code}"] = tally.codes.get(f"deploy {ended.code}", 0) + 1
                     if ended.code == 0:
                         break
@@ -64,7 +64,7 @@ def race(folder: Path, writers: int, rounds: int) -> Tally:
         for missing in _missing(data, writers, rounds):
             tally.lost += 1
             tally.problems.append(f"lost: {missing}")
-        audited = stack.enter_context(zygote()).run("audit", "verify", "--state", str(folder / "state"), cwd=folder)
+        audited = stack.enter_context(zygote()).run("audit", "verify", "--state", state, cwd=folder)
         if audited.code != 0:
             tally.problems.append(f"the audit log: {audited.out}{audited.err}")
     return tally

@@ -112,6 +112,7 @@ def _warm() -> None:
         "dns.asyncquery",
         "dns.asyncbackend",
         "dns._asyncio_backend",
+        "redis",
         "rich",
     ):
         importlib.import_module(name)
