@@ -58,6 +58,8 @@ class Domain:
     """One registered name. `hidden` rows (SRV) are published but not shown by getHosts; `nameservers` empty means ours.
 
     `rights` of a domain that another account owns: what it shares with this one, such as `{"hosts": "OK"}`.
+    `privacy` is NOTPRESENT while `privacy_id` is 0, else ENABLED or DISABLED; `contact` holds the fields that differ from
+    the sandbox's own person.
     """
 
     name: str
@@ -75,6 +77,10 @@ class Domain:
     auto_renew: bool = False
     serial: int = 1
     glue: tuple[tuple[str, str], ...] = ()
+    privacy: str = "NOTPRESENT"
+    privacy_id: int = 0
+    privacy_email: str = ""
+    contact: tuple[tuple[str, str], ...] = ()
     history: tuple[Version, ...] = ()
 
     def before(self) -> Domain:
@@ -159,6 +165,9 @@ class Switches:
     type_case: str = "accept"  # accept | refuse
     set_default: str = "restore"  # restore | park | empty: the rows after setCustom and setDefault
     new_email_type: str = "FWD"  # FWD | NONE: of a new domain
+    new_privacy: str = "none"  # none | enabled | disabled: of a new domain
+    privacy_status: str = "lower"  # lower | upper: how whoisguard.getList spells it
+    privacy_contact: str = "subscribed"  # subscribed | always: whose getContacts shows the privacy service's contact
     url_rows: str = "keep"  # keep | slash | from: how a URL row without a path comes back
     host_element: str = "host"  # host | Host
     sethosts_email_type: str = "absent"  # absent | present: the attribute in the answer
@@ -166,6 +175,7 @@ class Switches:
     number_missing_name: int = 2010166
     number_too_many: int = 3013288
     number_bad_value: int = 2050900
+    number_bad_csr: int = 2010324
     whitelist: tuple[str, ...] | None = None  # None: every address
 
     def with_data(self, data: Mapping[str, Any]) -> Switches:
@@ -195,6 +205,9 @@ POSITIONS: Mapping[str, tuple[str, ...]] = {
     "type_case": ("accept", "refuse"),
     "set_default": ("restore", "park", "empty"),
     "new_email_type": ("FWD", "NONE"),
+    "new_privacy": ("none", "enabled", "disabled"),
+    "privacy_status": ("lower", "upper"),
+    "privacy_contact": ("subscribed", "always"),
     "url_rows": ("keep", "slash", "from"),
     "host_element": ("host", "Host"),
     "sethosts_email_type": ("absent", "present"),
@@ -227,7 +240,9 @@ def new_domain(account: Account, name: str, today: date, switches: Switches = Sw
         email_type=switches.new_email_type,
         rows=parking(name, account.next_id + 1),
     )
-    return replace(account.with_domain(domain), next_id=account.next_id + 3)
+    if switches.new_privacy != "none":
+        domain = replace(domain, privacy=switches.new_privacy.upper(), privacy_id=account.next_id + 3)
+    return replace(account.with_domain(domain), next_id=account.next_id + 4)
 
 
 def ordered(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sophia_cli.sandbox.account import Account, Refusal, Switches
-from sophia_cli.sandbox.commands import dns, domains, ns, ssl, users
+from sophia_cli.sandbox.commands import contacts, dns, domains, ns, privacy, ssl, users
 from sophia_cli.sandbox.commands.call import Call, Command, Done
 from sophia_cli.sandbox.envelope import Node, envelope
 
 COMMANDS: Mapping[str, Command] = {
-    command.name.lower(): command for topic in (domains, dns, users, ssl, ns) for command in topic.COMMANDS
+    command.name.lower(): command
+    for topic in (domains, contacts, dns, users, ssl, ns, privacy)
+    for command in topic.COMMANDS
 }
 # Global parameters in the order in which their absence is reported (recorded).
 _REQUIRED = (

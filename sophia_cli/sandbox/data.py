@@ -1,4 +1,8 @@
-"""The sandbox's data file: one JSON document shared by processes; replaced whole under a lock, never written in place."""
+"""The sandbox's data file: one JSON document shared by processes; replaced whole under a lock, never written in place.
+
+Each domain stands on a line of its own, and what the lines last held is remembered: in an account of a thousand zones a
+write encodes, and another process's read decodes, only the zones that changed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -21,6 +25,7 @@ from sophia_cli.sandbox.account import Account, Certificate, Domain, Row, Versio
 T = TypeVar("T")
 FORMAT = 1
 _START = 48  # bytes that hold the format and the token
+_LAST = b"]}"
 
 
 class DataFile:
@@ -31,6 +36,8 @@ class DataFile:
         self._guard = Lock()
         self._seen: bytes | None = None
         self._account: Account | None = None
+        self._domains: Mapping[bytes, Domain] = {}  # by line
+        self._lines: Mapping[str, bytes] = {}  # by name
 
     def read(self) -> Account:
         """What the file holds now."""
@@ -59,12 +66,53 @@ class DataFile:
     def _current(self) -> Account:
         with self._guard:
             # Every write starts the file with a new random token (inode and time of a file may be used again).
-            with self.path.open("rb") as file:
-                start = file.read(_START)
+            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                start = os.read(handle, _START)
                 if self._account is None or start != self._seen:
-                    self._account = _account(self.path, start + file.read())
+                    with os.fdopen(handle, "rb", closefd=False) as file:
+                        body = start + file.read()
+                    self._account = self._decoded(body)
                     self._seen = start
+            finally:
+                os.close(handle)
             return self._account
+
+    def _decoded(self, body: bytes) -> Account:
+        head, *lines = body.split(b"\n")
+        try:
+            if not lines or lines.pop() != _LAST:  # some other layout of the same document
+                data = json.loads(body)
+                domains = {item["name"]: _domain(item) for item in data["domains"]}
+            else:
+                data = json.loads(head + _LAST)
+                found = {line: self._domains.get(line) or _domain(json.loads(line.rstrip(b","))) for line in lines}
+                domains = {domain.name: domain for domain in found.values()}
+                self._remember(found)
+            return _account(data, domains)
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            raise StateError(
+                f"{self.path}: not sandbox data of this version",
+                hint="move it away, or name another file with --data",
+            ) from error
+
+    def _encoded(self, account: Account) -> list[bytes]:
+        """The lines of the document; those of domains that did not change are the ones of the last time."""
+        head = json.dumps(_data(account), separators=(",", ":")).encode()
+        lines = [head.removesuffix(_LAST)]
+        found = {}
+        for number, domain in enumerate(account.domains.values(), 1):
+            line = self._lines.get(domain.name, b"")
+            if self._domains.get(line) is not domain:
+                line = json.dumps(_domain_data(domain), separators=(",", ":")).encode()
+            line = line.rstrip(b",") + (b"," if number < len(account.domains) else b"")
+            found[line] = domain
+            lines.append(line)
+        self._remember(found)
+        return [*lines, _LAST]
+
+    def _remember(self, found: Mapping[bytes, Domain]) -> None:
+        self._domains, self._lines = found, {domain.name: line for line, domain in found.items()}
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -77,7 +125,8 @@ class DataFile:
             os.close(lock)
 
     def _write(self, account: Account) -> None:
-        body = json.dumps(_data(account), separators=(",", ":")).encode()
+        with self._guard:
+            body = b"\n".join(self._encoded(account))
         handle, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -88,6 +137,8 @@ class DataFile:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+        with self._guard:  # the lock is still held, so nobody has written since
+            self._account, self._seen = account, body[:_START]
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -99,28 +150,23 @@ def _fresh() -> Account:
     return Account(api_user="sandbox", api_key=secrets.token_hex(16), username="sandbox")
 
 
-def _account(path: Path, body: bytes) -> Account:
-    try:
-        data = json.loads(body)
-        if data["format"] != FORMAT:
-            raise ValueError(f"format {data['format']!r}")
-        return Account(
-            api_user=data["api_user"],
-            api_key=data["api_key"],
-            username=data["username"],
-            balance=Decimal(data["balance"]),
-            next_id=data["next_id"],
-            domains={item["name"]: _domain(item) for item in data["domains"]},
-            certificates=tuple(_certificate(item) for item in data["certificates"]),
-            calls=tuple(data["calls"]),
-        )
-    except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise StateError(
-            f"{path}: not sandbox data of this version", hint="move it away, or name another file with --data"
-        ) from error
+def _account(data: dict[str, Any], domains: Mapping[str, Domain]) -> Account:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']!r}")
+    return Account(
+        api_user=data["api_user"],
+        api_key=data["api_key"],
+        username=data["username"],
+        balance=Decimal(data["balance"]),
+        next_id=data["next_id"],
+        domains=domains,
+        certificates=tuple(_certificate(item) for item in data["certificates"]),
+        calls=tuple(data["calls"]),
+    )
 
 
 def _data(account: Account) -> dict[str, Any]:
+    """All but the domains, whose list comes last."""
     return {
         "format": FORMAT,
         "token": secrets.token_hex(8),
@@ -129,9 +175,9 @@ def _data(account: Account) -> dict[str, Any]:
         "username": account.username,
         "balance": str(account.balance),
         "next_id": account.next_id,
-        "domains": [_domain_data(domain) for domain in account.domains.values()],
         "certificates": [_certificate_data(item) for item in account.certificates],
         "calls": list(account.calls),
+        "domains": [],
     }
 
 
@@ -142,8 +188,8 @@ def _domain(data: dict[str, Any]) -> Domain:
     values["rows"] = _rows(values["rows"])
     values["hidden"] = _rows(values["hidden"])
     values["nameservers"] = tuple(values["nameservers"])
-    for name in ("forwards", "rights", "glue"):
-        values[name] = tuple((first, second) for first, second in values[name])
+    for name in ("forwards", "rights", "glue", "contact"):
+        values[name] = tuple((first, second) for first, second in values.get(name, ()))
     values["history"] = tuple(
         Version(until, mode, _rows(rows), _rows(hidden)) for until, mode, rows, hidden in values["history"]
     )
@@ -167,6 +213,10 @@ def _domain_data(domain: Domain) -> dict[str, Any]:
         "auto_renew": domain.auto_renew,
         "serial": domain.serial,
         "glue": domain.glue,
+        "privacy": domain.privacy,
+        "privacy_id": domain.privacy_id,
+        "privacy_email": domain.privacy_email,
+        "contact": domain.contact,
         "history": [
             (old.until, old.email_type, _rows_data(old.rows), _rows_data(old.hidden)) for old in domain.history
         ],

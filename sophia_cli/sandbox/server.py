@@ -108,7 +108,7 @@ class Backend:
         self, command: str, domain: str, params: Mapping[str, str], source: str, faults: tuple[Fault, ...]
     ) -> Reply:
         kinds = {item.kind: item for item in faults}
-        writes = command.rpartition(".")[2].startswith(("set", "renew", "create", "activate", "update", "delete"))
+        writes = command.rpartition(".")[2].startswith(_WRITING)
         if not writes and self.switches.limits == "off":
             seen = _view(self.data.read(), domain, kinds)
             return answer(seen, params, source, self.switches, self.now())
@@ -123,6 +123,7 @@ class Backend:
         return self.data.update(change)
 
 
+_WRITING = ("set", "renew", "create", "activate", "update", "delete", "enable", "disable")
 _STRANGER: tuple[Mapping[str, Any], ...] = ({"name": "another-writer", "type": "A", "address": "192.0.2.99"},)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, cast
 
 import dns.exception
 import dns.name
@@ -12,7 +13,8 @@ import dns.rdataclass
 import dns.rdataset
 import dns.rdatatype
 import dns.rdtypes.ANY.TXT
-import dns.zone
+import dns.tokenizer
+import dns.zonefile
 
 from sophia_cli.core.errors import UsageError
 from sophia_cli.sandbox.account import DEFAULT_NAMESERVERS, Domain, Row
@@ -120,17 +122,43 @@ class Loaded:
     skipped: tuple[str, ...]
 
 
+class _Rows:
+    """Takes records where a dnspython transaction would; like the provider it holds sets that no server would accept."""
+
+    def __init__(self, origin: dns.name.Name) -> None:
+        self.origin = origin
+        self.found: list[tuple[dns.name.Name, int, dns.rdata.Rdata]] = []
+
+    @property
+    def manager(self) -> _Rows:
+        return self
+
+    def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
+        return self.origin, False, self.origin
+
+    def check_put_rdataset(self, check: Any) -> None:
+        """A CNAME beside other data is for `analyze` to find."""
+
+    def _set_origin(self, origin: Any) -> None:
+        """A later `$ORIGIN` moves names, not the zone."""
+
+    def add(self, name: dns.name.Name, ttl: int, data: dns.rdata.Rdata) -> None:
+        if (name, ttl, data) not in self.found:
+            self.found.append((name, ttl, data))
+
+
 def rows_of(text: str, domain: str) -> Loaded:
     """The host rows of a master file; raises UsageError for one that cannot be read."""
     origin = dns.name.from_text(domain)
+    read = _Rows(origin)
     try:
-        zone = dns.zone.from_text(text, origin=origin, relativize=False, check_origin=False)
+        dns.zonefile.Reader(dns.tokenizer.Tokenizer(text), dns.rdataclass.IN, cast(Any, read)).read()
     except (dns.exception.DNSException, ValueError, KeyError) as error:
         raise UsageError(f"the zone file of {domain} cannot be read: {ascii(str(error))[:200]}") from error
     rows: list[Row] = []
     hidden: list[Row] = []
     skipped: list[str] = []
-    for name, ttl, data in zone.iterate_rdatas():
+    for name, ttl, data in read.found:
         kind = dns.rdatatype.to_text(data.rdtype)
         host = "@" if name == origin else name.relativize(origin).to_text().lower()
         if kind == "SOA" or (kind == "NS" and host == "@"):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from sandbox_api import NS, Api
 
 from sophia_cli import sandbox
@@ -590,7 +599,19 @@ def test_47_prices_have_lower_case_names_and_are_per_year(api: Api) -> None:
     assert "AdditionalCost" not in ssl.all("Price")[0].attrib
 
 
-CSR = "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----"
+def request_for(host: str, key: Any = None, *, signed_by: Any = None) -> str:
+    """A signing request in PEM (RFC 2986)."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    der = made.public_bytes(Encoding.DER)
+    if signed_by is not None:  # the same request under the signature of another key
+        other = x509.CertificateSigningRequestBuilder().subject_name(name).sign(signed_by, hashes.SHA256())
+        der = der.replace(made.signature[-20:], other.signature[-20:])
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{base64.encodebytes(der).decode()}-----END CERTIFICATE REQUEST-----\n"
+
+
+CSR = request_for("Shop.Example.com")
 
 
 def test_48_a_certificate_goes_from_purchase_to_renewal(api: Api, box: Sandbox) -> None:
@@ -599,8 +620,9 @@ def test_48_a_certificate_goes_from_purchase_to_renewal(api: Api, box: Sandbox) 
     assert child is not None
     assert (child.get("Status"), child.get("SSLType")) == ("NewPurchase", "Standard SSL")
     identity = child.get("CertificateID")
-    activated = api("ssl.activate", CertificateID=identity, CSR=CSR, HostName="example.com", DNSDCValidation="true")
+    activated = api("ssl.activate", CertificateID=identity, CSR=CSR, DNSDCValidation="true")
     assert b"<HostName><![CDATA[_" in activated.body
+    assert b".shop.example.com]]></HostName>" in activated.body
     assert b"<Target><![CDATA[" in activated.body
     assert api("ssl.activate", CertificateID=identity, CSR=CSR, DNSDCValidation="true").number == 4011331
     assert api("ssl.getInfo", CertificateID=identity).find("SSLGetInfoResult").get("Status") == "purchased"
@@ -617,6 +639,44 @@ def test_48_a_certificate_goes_from_purchase_to_renewal(api: Api, box: Sandbox) 
     assert api("ssl.getInfo", CertificateID=fresh).find("SSLGetInfoResult").get("Status") == "newrenewal"
     listed = {item.get("CertificateID"): item.get("Status") for item in api("ssl.getList").all("SSL")}
     assert listed == {identity: "active", fresh: "NewRenewal"}
+
+
+BAD_REQUESTS = {
+    "no request": "-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n-----END CERTIFICATE REQUEST-----",
+    "a certificate": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    "an address": request_for("192.0.2.1:443"),
+    "no host name": request_for("Ada Example"),
+    "a wildcard": request_for("*.example.com"),
+    "a short key": request_for("example.com", rsa.generate_private_key(65537, 1024)),
+    "another key's signature": request_for("example.com", signed_by=ec.generate_private_key(ec.SECP256R1())),
+    "too long": CSR.replace("\n", "\n" * 2000, 1),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_48_a_request_that_cannot_be_used_activates_nothing(api: Api, box: Sandbox, name: str) -> None:
+    identity = api("ssl.create", Years=1, Type="Standard SSL").find("SSLCertificate").get("CertificateID")
+    refused = api("ssl.activate", CertificateID=identity, CSR=BAD_REQUESTS[name], DNSDCValidation="true")
+    assert refused.number == 2010324
+    assert "CSR is invalid" in refused.errors[0][1]
+    assert api("ssl.getInfo", CertificateID=identity).find("SSLGetInfoResult").get("Status") == "newpurchase"
+    box.switch(number_bad_csr=4711)
+    assert api("ssl.activate", CertificateID=identity, CSR=BAD_REQUESTS[name], DNSDCValidation="true").number == 4711
+    assert api("ssl.activate", CertificateID=identity, CSR=CSR, ApproverEmail="ops@example.com").ok
+
+
+def test_48_what_a_request_names_is_what_the_order_is_for(api: Api) -> None:
+    wild = request_for("*.Example.com", rsa.generate_private_key(65537, 2048))
+    identity = api("ssl.create", Years=1, Type="PositiveSSL Wildcard").find("SSLCertificate").get("CertificateID")
+    assert api("ssl.activate", CertificateID=identity, CSR=CSR, HTTPDCValidation="true").number == 2010324
+    answer = api("ssl.activate", CertificateID=identity, CSR=wild, HTTPDCValidation="true")
+    # The file's name is the request's MD5, its content starts with the SHA-256 (Sectigo's domain control validation).
+    der = x509.load_pem_x509_csr(wild.encode()).public_bytes(Encoding.DER)
+    assert answer.find("FileName").text == hashlib.md5(der).hexdigest().upper() + ".txt"
+    assert (answer.find("FileContent").text or "").split("\n")[0] == hashlib.sha256(der).hexdigest().upper()
+    assert answer.find("DNS").get("domain") == "*.example.com"
+    info = api("ssl.getInfo", CertificateID=identity)
+    assert (info.find("CommonName").text, info.find("CSR").text) == ("*.example.com", wild.strip())
 
 
 def test_49_reserved_glue_is_refused_and_absent_glue_is_not_found(api: Api) -> None:
@@ -714,6 +774,73 @@ def test_the_registrar_lock_and_the_tld_list(api: Api) -> None:
     lock = api("domains.getRegistrarLock", DomainName="example.com").find("DomainGetRegistrarLockResult")
     assert lock.get("RegistrarLockStatus") == "true"
     assert {"com", "co.uk"} <= {item.get("Name") for item in api("domains.getTldList").all("Tld")}
+
+
+def test_the_registrant_is_told_in_the_order_of_the_reference(api: Api, data: Path) -> None:
+    sandbox.seed(data, "example.com", contact=(("EmailAddress", "ada@example.com"),))
+    sandbox.seed(data, "foreign.com", owner="somebody")
+    result = api("domains.getContacts", DomainName="example.com").find("DomainContactsResult")
+    assert set(result.attrib) == {"Domain", "domainnameid"}
+    assert [item.tag.removeprefix(NS) for item in result] == [
+        "Registrant",
+        "Tech",
+        "Admin",
+        "AuxBilling",
+        "CurrentAttributes",
+    ]
+    registrant = result[0]
+    assert registrant.get("ReadOnly") == "false"
+    names = "OrganizationName JobTitle FirstName LastName Address1 Address2 City StateProvince StateProvinceChoice"
+    names += " PostalCode Country Phone Fax EmailAddress PhoneExt"
+    assert " ".join(item.tag.removeprefix(NS) for item in registrant) == names
+    assert registrant.findtext(f"{NS}EmailAddress") == "ada@example.com"
+    assert api("domains.getContacts", DomainName="absent.com").number == 2019166
+    assert api("domains.getContacts", DomainName="foreign.com").number == 2016166
+
+
+def test_domain_privacy_is_listed_enabled_and_disabled(api: Api, data: Path) -> None:
+    sandbox.seed(data, "private.com", privacy="DISABLED", privacy_id=4711)
+    sandbox.seed(data, "foreign.com", owner="somebody", privacy="ENABLED", privacy_id=4712)
+
+    def listed(**options: Any) -> list[tuple[str | None, str | None, str | None]]:
+        rows = api("whoisguard.getList", **options).all("Whoisguard")
+        return [(row.get("ID"), row.get("DomainName"), row.get("Status")) for row in rows]
+
+    def shown() -> tuple[str | None, str | None]:
+        names = {item.get("Name"): item.get("WhoisGuard") for item in api("domains.getList").all("Domain")}
+        return names["private.com"], api("domains.getInfo", DomainName="private.com").find("Whoisguard").get("Enabled")
+
+    assert listed() == listed(ListType="ALLOTED") == [("4711", "private.com", "disabled")]
+    assert listed(ListType="FREE") == []
+    assert shown() == ("DISABLED", "False")
+    bad = api("whoisguard.enable", WhoisguardID=4711, ForwardedToEmail="nobody")
+    assert bad.number == 2011369
+    done = api("whoisguard.enable", WhoisguardID=4711, ForwardedToEmail="ada@example.com").find(
+        "WhoisguardEnableResult"
+    )
+    assert dict(done.attrib) == {"DomainName": "private.com", "IsSuccess": "true"}
+    assert shown() == ("ENABLED", "True")
+    info = api("domains.getInfo", DomainName="private.com")
+    assert info.find("EmailDetails").get("ForwardedTo") == "ada@example.com"
+    again = api("whoisguard.enable", WhoisguardID=4711, ForwardedToEmail="ada@example.com")
+    assert again.number == api("whoisguard.disable", WhoisguardID=4712).number == 2011331
+    withheld = api("domains.getContacts", DomainName="private.com").find("WhoisGuardContact")
+    assert {item.get("ReadOnly") for item in withheld if item.get("ReadOnly")} == {"true"}
+    assert api("whoisguard.disable", WhoisguardID=4711).ok
+    assert shown() == ("DISABLED", "False")
+
+
+@pytest.mark.parametrize(("position", "status"), [("none", None), ("enabled", "enabled"), ("disabled", "disabled")])
+def test_switch_new_privacy(boxes: Callable[..., Any], tmp_path: Path, position: str, status: str | None) -> None:
+    scenario = tmp_path / "scenario.json"
+    scenario.write_text(json.dumps({"switches": {"new_privacy": position}}))
+    with boxes(scenario=scenario, domains=["new.com"]) as box:
+        rows = Api(box)("whoisguard.getList").all("Whoisguard")
+        assert [row.get("Status") for row in rows] == ([status] if status else [])
+        box.switch(privacy_status="upper", privacy_contact="always")
+        rows = Api(box)("whoisguard.getList").all("Whoisguard")
+        assert [row.get("Status") for row in rows] == ([status.upper()] if status else [])
+        assert Api(box)("domains.getContacts", DomainName="new.com").all("WhoisGuardContact")
 
 
 def test_auto_renewals_within_90_days_need_funds(api: Api, data: Path) -> None:

@@ -33,6 +33,7 @@ def test_50_pynamecheap_lists_adds_and_deletes(box: Sandbox, api: Api) -> None:
     client.domains_dns_delHost("example.com", {"Type": "A", "Name": "test", "Address": "192.0.2.7"})
     assert api.triples() == before
     assert client.domains_check(["example.com", "free.com"]) == {"example.com": False, "free.com": True}
+    assert client.domains_getContacts("example.com")["Registrant"]["Country"] == "US"
     with pytest.raises(namecheap.ApiError, match="2019166"):
         client.domains_dns_getHosts("absent.com")
 

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,8 @@ from sandbox_api import Api
 from sophia_cli import sandbox
 from sophia_cli.core.errors import StateError, UsageError
 from sophia_cli.sandbox import Sandbox
-from sophia_cli.sandbox.account import POSITIONS, Switches
+from sophia_cli.sandbox.account import POSITIONS, Account, Switches
+from sophia_cli.sandbox.data import DataFile
 from sophia_cli.sandbox.faults import DNS, KINDS, Faults, fault
 
 A = ("@", "A", "192.0.2.1")
@@ -193,6 +195,33 @@ def test_processes_that_write_at_once_lose_nothing(data: Path) -> None:
         assert len(box.domains) == 45
     assert stat.S_IMODE(os.stat(data).st_mode) == 0o600
     assert [item.name for item in data.parent.iterdir() if item.name.startswith(f".{data.name}")] == []
+
+
+def test_a_writer_sees_each_other_writers_change_and_the_file_is_one_document(data: Path) -> None:
+    """What a reader remembers of unchanged zones must never stand for a zone that another one changed."""
+    one, two = DataFile(data), DataFile(data)
+    for number in range(3):
+        sandbox.seed(data, f"d{number}.com", rows=[("@", "A", "192.0.2.1")])
+    for turn, file in enumerate([one, two, one, one, two], 2):
+        changed = f"d{turn % 3}.com"
+
+        def move(account: Account, name: str = changed, turn: int = turn) -> tuple[Account, None]:
+            row = replace(account.domains[name].rows[0], address=f"192.0.2.{turn}")
+            return account.with_domain(replace(account.domains[name], rows=(row,))), None
+
+        file.update(move)
+        fresh, seen = DataFile(data).read(), (one.read(), two.read())
+        assert seen == (fresh, fresh)
+        assert fresh.domains[changed].rows[0].address == f"192.0.2.{turn}"
+    document = json.loads(data.read_bytes())
+    assert [domain["name"] for domain in document["domains"]] == ["d0.com", "d1.com", "d2.com"]
+    data.write_text(json.dumps(document, indent=2))  # the same document in another layout, and without what is newer
+    assert DataFile(data).read() == fresh
+    for domain in document["domains"]:
+        for name in ("privacy", "privacy_id", "privacy_email", "contact"):
+            del domain[name]
+    data.write_text(json.dumps({**document, "token": "0" * 16}))
+    assert one.read() == DataFile(data).read() == fresh
 
 
 def test_foreign_files_are_refused_and_left_alone(data: Path) -> None:

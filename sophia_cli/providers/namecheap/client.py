@@ -46,6 +46,10 @@ MAX_CHECK = 50  # names of one domains.check (error 2011169)
 MAX_NAMESERVERS = 1200  # characters (API reference)
 
 
+_Page = tuple[tuple[DomainSummary, ...], int | None]
+"""The rows of one page of the account's list, and how many the whole list has, where that is told."""
+
+
 class NamecheapClient:
     """One account at one endpoint. Names are given as registered (see `registered`), in any case, with or without a final dot.
 
@@ -79,7 +83,9 @@ class NamecheapClient:
             clock=clock,
             jitter=jitter,
         )
-        self._listed: tuple[DomainSummary, ...] | None = None
+        self._owned: set[str] = set()  # names that a list has shown
+        self._pages = 0  # of the account's list; 0 until its first page was read
+        self._searches = 0
         self._listing = asyncio.Lock()
 
     def __repr__(self) -> str:
@@ -106,23 +112,38 @@ class NamecheapClient:
 
     async def domains(self) -> tuple[DomainSummary, ...]:
         """The domains this account owns, all pages. Raises IncompleteRead when the pages do not add up to the total."""
+        return await self._all_domains(None)
 
-        async def page(number: int) -> tuple[tuple[DomainSummary, ...], int | None]:
-            return reading.summaries(
-                await self._read("domains.getList", Page=str(number), PageSize=str(PAGE), SortBy="NAME")
-            )
-
-        found = await _all_pages(page, lambda item: item.name, "domains.getList")
-        self._listed = found
+    async def _all_domains(self, first: _Page | None) -> tuple[DomainSummary, ...]:
+        found = await _all_pages(self._page, lambda item: item.name, "domains.getList", first)
+        self._owned = {item.name for item in found}
         return found
 
+    async def _page(self, number: int, **narrowed: str) -> _Page:
+        rows, total = reading.summaries(
+            await self._read("domains.getList", Page=str(number), PageSize=str(PAGE), SortBy="NAME", **narrowed)
+        )
+        self._owned |= {item.name for item in rows}
+        return rows, total
+
     async def registered(self, name: str) -> str:
-        """The registered name that equals `name`, in A-labels; raises NotInAccount. Substrings and parents never count."""
+        """The registered name that equals `name`, in A-labels; raises NotInAccount. Substrings and parents never count.
+
+        In an account of more than one page a few names are searched for, so that a thousand domains do not cost ten calls
+        for one; who asks for more than that reads the whole list, and so does a name that no search finds.
+        """
         wanted = _name(name)
         async with self._listing:  # zones read side by side share one listing
-            if self._listed is not None and any(item.name == wanted for item in self._listed):
+            first = None
+            if not self._pages:
+                first = await self._page(1)
+                self._pages = -(-(first[1] or 1) // PAGE)
+            if wanted not in self._owned and self._searches < self._pages // 2:
+                self._searches += 1
+                await self._page(1, SearchTerm=wanted)
+            if wanted in self._owned:
                 return wanted
-            owned = [item.name for item in await self.domains()]
+            owned = [item.name for item in await self._all_domains(first)]
         if wanted in owned:
             return wanted
         parent = next((item for item in owned if wanted.endswith("." + item)), None)
@@ -302,13 +323,19 @@ class NamecheapClient:
 
 
 async def _all_pages(
-    page: Callable[[int], Awaitable[tuple[tuple[T, ...], int | None]]], key: Callable[[T], str], where: str
+    page: Callable[[int], Awaitable[tuple[tuple[T, ...], int | None]]],
+    key: Callable[[T], str],
+    where: str,
+    first: tuple[tuple[T, ...], int | None] | None = None,
 ) -> tuple[T, ...]:
-    """All rows of a paged list. Ends at the total, at an empty page, and at a page that brings nothing new."""
+    """All rows of a paged list, of which `first` was perhaps read already.
+
+    Ends at the total, at an empty page, and at a page that brings nothing new.
+    """
     found: dict[str, T] = {}
     total: int | None = None
     for number in range(1, MAX_PAGES + 1):
-        rows, total = await page(number)
+        rows, total = first if first is not None and number == 1 else await page(number)
         before = len(found)
         found.update((key(row), row) for row in rows)
         is_last = len(found) >= total if total is not None else len(rows) < PAGE

@@ -61,7 +61,7 @@ def _listing(domain: Domain, call: Call) -> Node:
             "IsExpired": flag(domain.expires < call.today),
             "IsLocked": flag(domain.is_locked),
             "AutoRenew": flag(domain.auto_renew),
-            "WhoisGuard": "NOTPRESENT",
+            "WhoisGuard": domain.privacy,
             "IsPremium": "false",
             "IsOurDNS": flag(not domain.nameservers),
         },
@@ -105,10 +105,30 @@ def _information(call: Call, domain: Domain | None) -> Node:
         (
             Node("DomainDetails", children=details),
             Node("LockDetails"),
-            Node("Whoisguard", {"Enabled": "NotAlloted"}, (Node("ID", text="0"),)),
+            _privacy(domain),
             Node("PremiumDnsSubscription", children=premium),
             _dns_details(domain),
             _rights(call, domain),
+        ),
+    )
+
+
+def _privacy(domain: Domain | None) -> Node:
+    if domain is None or not domain.privacy_id:
+        return Node("Whoisguard", {"Enabled": "NotAlloted"}, (Node("ID", text="0"),))
+    details = {
+        "WhoisGuardEmail": f"{domain.privacy_id:032x}.protect@withheldforprivacy.example",
+        "ForwardedTo": domain.privacy_email,
+        "LastAutoEmailChangeDate": "",
+        "AutoEmailChangeFrequencyDays": "3",
+    }
+    return Node(
+        "Whoisguard",
+        {"Enabled": "True" if domain.privacy == "ENABLED" else "False"},
+        (
+            Node("ID", text=str(domain.privacy_id)),
+            Node("ExpiredDate", text=us_date(domain.expires)),
+            Node("EmailDetails", details),
         ),
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from sophia_cli.sandbox.account import Account, Certificate, Refusal
+from sophia_cli.sandbox.commands import csr
 from sophia_cli.sandbox.commands.call import Call, Command, Done, flag, page_of, paging, us_date
 from sophia_cli.sandbox.commands.prices import SSL_NAMES, SSL_RENAMED, SSL_TYPES
 from sophia_cli.sandbox.envelope import Node
@@ -99,17 +99,15 @@ def _activate(call: Call) -> Done:
     item = _order(call)
     if item.status not in ("NewPurchase", "NewRenewal"):
         raise Refusal(4011331, "Certificate status code is invalid")
-    if "BEGIN CERTIFICATE REQUEST" not in call.text("csr"):
-        raise Refusal(2010324, "CSR is invalid")
-    # What the CSR names is not read here: the order keeps the host name that was sent along, for tests.
-    host = call.text("hostname").lower() or item.host_name or "unnamed.example"
-    value = hashlib.sha256(call.text("csr").encode()).hexdigest().upper()
+    request = _request(call, item)
+    host = request.host
     if call.text("dnsdcvalidation").lower() == "true":
         method, first, second = "DNSDCValidation", "HostName", "Target"
-        pair = (f"_{value[:32]}.{host}", f"{value[32:].lower()}.sandbox.example")
+        target = f"{request.sha256[:32]}.{request.sha256[32:]}.sandbox.example".lower()
+        pair = (f"_{request.md5}.{request.validated}", target)
     elif call.text("httpdcvalidation").lower() == "true":
         method, first, second = "HttpDCValidation", "FileName", "FileContent"
-        pair = (f"{value[:32]}.txt", value[32:])
+        pair = (f"{request.md5}.txt", f"{request.sha256}\nsandbox.example")
     elif "@" in call.text("approveremail"):
         method, first, second, pair = "ApproverEmail", "", "", ("", "")
     else:
@@ -123,6 +121,16 @@ def _activate(call: Call) -> Done:
     )
     result = Node("SSLActivateResult", {"ID": str(item.id), "IsSuccess": "true"}, children)
     return Done((result,), _put(call.account, active))
+
+
+def _request(call: Call, item: Certificate) -> csr.Request:
+    try:
+        request = csr.read(call.text("csr"))
+    except csr.BadRequest as error:
+        raise Refusal(call.switches.number_bad_csr, f"CSR is invalid: {error}") from error
+    if request.host.startswith("*.") != (item.type == SSL_NAMES["standardwildcardssl"]):
+        raise Refusal(call.switches.number_bad_csr, f"CSR is invalid: {request.host} does not fit {item.type}")
+    return request
 
 
 def _renew(call: Call) -> Done:
