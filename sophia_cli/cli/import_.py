@@ -37,7 +37,7 @@ async def _import(common: Common, domain: str) -> int:
     from sophia_cli.cli.runtime import connected
     from sophia_cli.core.dns import Zone
     from sophia_cli.core.plan import zone_target
-    from sophia_cli.flows.importing import import_zone, imported
+    from sophia_cli.flows.importing import import_zone, imported, standing_still
     from sophia_cli.flows.plan import assemble, judged, policy_of
 
     path = _path(common)
@@ -62,10 +62,12 @@ async def _import(common: Common, domain: str) -> int:
         whole = await judged(plan, await policy_of(settings, found.store), [], found.store, now)
         if common.output is Output.text and not common.quiet:
             note(common, rendered(whole, common))
-        run = await applied(found, await consented(found, whole))
-        if run is not None:
-            ownership = imported(zone, made.records, run.id)
-            await found.store.ownerships.save(settings.environment, target, ownership)
+        whole = await consented(found, whole)
+        async with standing_still(zone, found.ground()):
+            run = await applied(found, whole)
+            if run is not None:
+                ownership = imported(zone, made.records, run.id)
+                await found.store.ownerships.save(settings.environment, target, ownership)
         for line in made.left_out:
             note(common, line)
         await _closing(found, path, len(made.records))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sophia_cli.core.changes import Change, EmailMode
+from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record, Zone, published
 from sophia_cli.core.errors import SophiaError, UnknownValue
 from sophia_cli.core.findings import Finding, Severity
 from sophia_cli.core.history import Snapshot
 from sophia_cli.core.plan import diff_zone, zone_target
+from sophia_cli.core.ports import Planned
 from sophia_cli.core.settings import DesiredZone, Settings
-from sophia_cli.flows.apply import EARLIER_SNAPSHOTS, Ground
 from sophia_cli.flows.concurrency import side_by_side
+from sophia_cli.flows.ground import EARLIER_SNAPSHOTS, Ground
 from sophia_cli.flows.plan import Seen, see
 
 API_EVERY = timedelta(hours=24)
 SEEN = "seen"
+_CLOSE = timedelta(seconds=1)
 
 # What DNS cannot show (see `NameServers`): zones that name such rows are always read by the API.
 _UNSEEN_BY_DNS = frozenset({"ALIAS", "MXE", "URL", "URL301", "FRAME", "NS"})
@@ -45,12 +48,13 @@ async def examine(settings: Settings, ground: Ground, *, remember: bool) -> Exam
 
     With `remember`, what the API showed is kept, so that the next pass can do with DNS alone.
     """
-    zones = [zone for zone in settings.zones if zone_target(zone.name) in ground.targets]
+    zones = [zone for zone in settings.zones if zone_target(zone.name) in ground.targets and not zone.delegation]
     failures: list[SophiaError] = []
+    written = await _written(ground)
 
     async def one(zone: DesiredZone) -> tuple[list[Fault], Seen | None]:
         try:
-            return await _zone(zone, settings, ground, remember=remember)
+            return await _zone(zone, settings, ground, written, remember=remember)
         except SophiaError as exc:
             failures.append(exc)
             return [Fault(_unreadable(zone_target(zone.name), exc))], None
@@ -58,14 +62,17 @@ async def examine(settings: Settings, ground: Ground, *, remember: bool) -> Exam
     results = await side_by_side(one, zones)
     if failures and len(failures) == len(zones):
         raise failures[0]
-    faults = tuple(fault for found, _ in results for fault in found)
-    return Examined(faults, tuple(seen for _, seen in results if seen is not None))
+    faults = [fault for found, _ in results for fault in found]
+    for target, port in sorted(ground.targets.items()):
+        if target.startswith("delegation:") and isinstance(port, Planned):
+            faults += await _delegation(port)
+    return Examined(tuple(faults), tuple(seen for _, seen in results if seen is not None))
 
 
 async def _zone(
-    zone: DesiredZone, settings: Settings, ground: Ground, *, remember: bool
+    zone: DesiredZone, settings: Settings, ground: Ground, written: Mapping[str, datetime], *, remember: bool
 ) -> tuple[list[Fault], Seen | None]:
-    if await _shown_by_dns(zone, settings, ground):
+    if await _shown_by_dns(zone, settings, ground, written):
         return [], None
     seen = await see(zone, ground.targets, settings, ground.store)
     if remember:
@@ -80,15 +87,22 @@ async def _zone(
     return faults, seen
 
 
+async def _delegation(port: Planned) -> list[Fault]:
+    try:
+        return [Fault(_finding(change), change) for change in (await port.propose()).changes]
+    except SophiaError as exc:
+        return [Fault(_unreadable(port.id, exc))]
+
+
 # -- by DNS alone -------------------------------------------------------------------------------------------------------
 
 
-async def _shown_by_dns(zone: DesiredZone, settings: Settings, ground: Ground) -> bool:
+async def _shown_by_dns(zone: DesiredZone, settings: Settings, ground: Ground, written: Mapping[str, datetime]) -> bool:
     """Whether the zone's servers show every managed record as the API last did, which was all as wanted."""
     if zone.purge or zone.unknown or any(row.record.type in _UNSEEN_BY_DNS for row in zone.records):
         return False
     target = zone_target(zone.name)
-    base = await _baseline(target, ground)
+    base = await _baseline(target, ground, written)
     if base is None or not isinstance(base.content, Zone):
         return False
     ownership = await ground.store.ownerships.load(settings.environment, target)
@@ -117,15 +131,23 @@ def _is_covered(change: Change, live: Zone) -> bool:
     return published(without, row.name, row.type) == published(live, row.name, row.type)
 
 
-async def _baseline(target: str, ground: Ground) -> Snapshot | None:
+async def _baseline(target: str, ground: Ground, written: Mapping[str, datetime]) -> Snapshot | None:
     """What the API showed last, unless that is a day ago or a run has written since."""
     base = await ground.store.snapshots.of_run(SEEN, target)
     now = ground.clock.now()
     if base is None or now - base.taken_at > API_EVERY or base.taken_at > now:
         return None
-    runs = await ground.store.journal.runs(since=base.taken_at - timedelta(seconds=1))
-    written = any(leg.target == target for run in runs for leg in run.legs if run.outcome != "nothing")
-    return None if written else base
+    last = written.get(target)
+    return None if last is not None and last >= base.taken_at - _CLOSE else base
+
+
+async def _written(ground: Ground) -> dict[str, datetime]:
+    """When the last run began that wrote each target, as far back as a baseline may lie; the journal is read once a pass."""
+    found: dict[str, datetime] = {}
+    for run in await ground.store.journal.runs(since=ground.clock.now() - API_EVERY - _CLOSE):
+        if run.outcome != "nothing":
+            found |= {leg.target: max(run.started, found.get(leg.target, run.started)) for leg in run.legs}
+    return found
 
 
 async def _remember(snapshot: Snapshot, ground: Ground) -> None:
@@ -207,4 +229,4 @@ def _named(change: Change) -> str:
     payload = change.after if change.after is not None else change.before
     if isinstance(payload, Record):
         return f"{payload.type} {payload.name}"
-    return "the mail mode" if isinstance(payload, EmailMode) else change.kind
+    return {"dns.email_type": "the mail mode", "dns.nameservers": "the delegation"}.get(change.kind, change.kind)

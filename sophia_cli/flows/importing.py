@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.dns import Record, Zone, problems
+from sophia_cli.core.errors import StalePlan
 from sophia_cli.core.history import Owned, Ownership
 from sophia_cli.core.lasting import config_target, literal, record_key
+from sophia_cli.core.plan import zone_target
+from sophia_cli.flows.ground import Ground
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,20 @@ def import_zone(zone: Zone, environment: str, *, provider: str, namecheap: bool)
 def imported(zone: Zone, records: Iterable[Record], run: str) -> Ownership:
     """What an environment owns after an import: every record it names now."""
     return Ownership(tuple(Owned(row, "import", run, False) for row in records), zone.email_type)
+
+
+@asynccontextmanager
+async def standing_still(zone: Zone, ground: Ground) -> AsyncIterator[None]:
+    """Hold the zone's lock over the write of its environment, and what that owns, once the zone is still as it was read.
+
+    Raises `Locked` while another run is at the zone, `StalePlan` when the zone has moved since.
+    """
+    target = zone_target(zone.name)
+    async with ground.store.locks.hold([target], ground.command):
+        now = (await ground.target(target).read()).content
+        if not isinstance(now, Zone) or now.digest() != zone.digest():
+            raise StalePlan(f"{zone.name} has changed since it was read; nothing was written", hint="run it again")
+        yield
 
 
 def _nameable(zone: Zone) -> tuple[list[Record], list[str]]:
