@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
 
-from sophia_cli.core.dns import APEX, DEFAULT_TTL, Key, Record, Zone, ascii_name, normalised, shown
+from sophia_cli.core.dns import APEX, Key, Record, Zone, ascii_name, normalised
 from sophia_cli.core.errors import BadResponse, UsageError
 from sophia_cli.core.history import Snapshot
 from sophia_cli.core.plan import zone_target
-
-if TYPE_CHECKING:
-    import dns.name
-    import dns.rdata
+from sophia_cli.providers import master_file
+from sophia_cli.providers.master_file import BYTE, Row, broken
 
 _DOMAIN = re.compile(r"([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)+[a-z]([a-z0-9-]*[a-z0-9])?\Z")
 _SUFFIX = re.compile(r"\.(?:zone|db|txt|hosts|jsonl?)\Z", re.I)
-_NUMBERED = re.compile(r".*?:(\d+): (.*)\Z", re.S)
+_NAME = re.compile(r"[a-z0-9_*-]+\Z")  # one label
+_IPV4 = re.compile(rf"{BYTE}(?:\.{BYTE}){{3}}\Z")
+_DECODE = json.JSONDecoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class ZoneFileReader:
 
 def read_zone(path: Path, origin: str | None = None) -> Zone:
     """The zone of a file. Raises as `read_zone_file` does."""
-    return read_zone_file(path, origin).zone
+    return _read(path, origin, numbered=False).zone
 
 
 def read_zone_file(path: Path, origin: str | None = None) -> ZoneFile:
@@ -70,25 +70,33 @@ def read_zone_file(path: Path, origin: str | None = None) -> ZoneFile:
 
     Raises `UsageError` when the file cannot be read or names no zone, `BadResponse` with file and line when it is broken.
     """
+    return _read(path, origin, numbered=True)
+
+
+def _read(path: Path, origin: str | None, *, numbered: bool) -> ZoneFile:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as exc:
         raise UsageError(f"{path} cannot be read: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
         raise BadResponse(f"{path} is no text in UTF-8", details={"file": str(path)}) from exc
-    return parse_zone_file(text, origin, str(path))
+    return parse_zone_file(text, origin, str(path), numbered=numbered)
 
 
-def parse_zone_file(text: str, origin: str | None = None, path: str = "<text>") -> ZoneFile:
-    """The zone file of a text; `path` is what errors name."""
+def parse_zone_file(text: str, origin: str | None = None, path: str = "<text>", *, numbered: bool = True) -> ZoneFile:
+    """The zone file of a text; `path` is what errors name. Without `numbered`, `lines` stays empty."""
     is_json = text.lstrip()[:1] == "{"
     name = (
         _zone_name(origin) or (None if is_json else _own_origin(text)) or _zone_name(_SUFFIX.sub("", Path(path).name))
     )
     if name is None:
         raise UsageError(f"{path} does not say which zone it is", hint="name it: --origin example.com")
-    rows = _json_rows(text, name, path) if is_json else _master_rows(text, name, path)
-    return _collected(path, name, rows)
+    if is_json:
+        return _collected(path, name, _json_rows(text, name, path), numbered=numbered)
+    try:
+        return _collected(path, name, master_file.rows(text, name), numbered=numbered)
+    except master_file.Odd:
+        return _collected(path, name, master_file.whole_rows(text, name, path), numbered=numbered)
 
 
 def _zone_name(text: str | None) -> str | None:
@@ -105,30 +113,22 @@ def _own_origin(text: str) -> str | None:
     return None if found is None else _zone_name(found.group(1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A record with its line; a record of None is a line of another zone."""
-
-    record: Record | None
-    line: int
-
-
-def _collected(path: str, name: str, rows: Iterable[_Row]) -> ZoneFile:
+def _collected(path: str, name: str, rows: Iterable[Row], *, numbered: bool) -> ZoneFile:
     records: list[Record] = []
     lines: dict[Key, tuple[int, ...]] = {}
     skipped: list[int] = []
     soa, nameservers = None, []
-    for row in rows:
-        record = row.record
+    for record, line in rows:
         if record is None:
-            skipped.append(row.line)
+            skipped.append(line)
         elif record.type == "SOA":
             soa = record.value
-        elif (record.name, record.type) == (APEX, "NS"):
+        elif record.type == "NS" and record.name == APEX:
             nameservers.append(record.value)
         else:
             records.append(record)
-            lines[record.key] = (*lines.get(record.key, ()), row.line)
+            if numbered:
+                lines[record.key] = (*lines.get(record.key, ()), line)
     mode = "MX" if any(record.type == "MX" for record in records) else "NONE"
     zone = Zone.of(name, mode, records)
     repeated = Counter(records) - Counter(zone.records) if len(records) != len(zone.records) else Counter[Record]()
@@ -138,124 +138,23 @@ def _collected(path: str, name: str, rows: Iterable[_Row]) -> ZoneFile:
 # -- JSON lines ------------------------------------------------------------------------------------------------------
 
 
-def _json_rows(text: str, zone: str, path: str) -> list[_Row]:
-    rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip():
-            rows.append(_Row(_json_record(line, zone, path, number), number))
-    return rows
+def _json_rows(text: str, zone: str, path: str) -> Iterator[Row]:
+    for number, line in enumerate(io.StringIO(text), 1):
+        if not line.isspace():
+            yield _json_record(line, zone, path, number), number
 
 
 def _json_record(line: str, zone: str, path: str, number: int) -> Record:
     try:
-        data = json.loads(line)
+        data = _DECODE(line)
         name, kind, value = data["name"], data["type"], data["value"]
         ttl, priority = data.get("ttl"), data.get("priority")
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise _broken(path, number, 'not a record; write {"name": "www", "type": "A", "value": "192.0.2.1"}') from exc
-    texts = all(isinstance(text, str) for text in (name, kind, value))
-    numbers = all(number is None or type(number) is int for number in (ttl, priority))
+        raise broken(path, number, 'not a record; write {"name": "www", "type": "A", "value": "192.0.2.1"}') from exc
+    texts = isinstance(name, str) and isinstance(kind, str) and isinstance(value, str)
+    numbers = (ttl is None or type(ttl) is int) and (priority is None or type(priority) is int)
     if not texts or not numbers:
-        raise _broken(path, number, "name, type and value are texts, ttl and priority whole numbers")
+        raise broken(path, number, "name, type and value are texts, ttl and priority whole numbers")
+    if kind == "A" and _IPV4.match(value) and _NAME.match(name):
+        return Record(name, kind, value, ttl)  # canonical already; most of a large file is
     return normalised(Record(name, kind, value, ttl, priority), zone)
-
-
-# -- master files ----------------------------------------------------------------------------------------------------
-
-
-def _master_rows(text: str, zone: str, path: str) -> list[_Row]:
-    import dns.exception
-    import dns.name
-    import dns.rdata
-    import dns.rdataclass
-    import dns.tokenizer
-    import dns.zonefile
-
-    origin = dns.name.from_text(zone + ".")
-    rows: list[_Row] = []
-
-    class Manager:
-        """What the reader asks its transaction for: names stay absolute."""
-
-        def origin_information(self) -> tuple[dns.name.Name, bool, dns.name.Name]:
-            return origin, False, origin
-
-    class Collector:
-        """Takes records where a dnspython transaction would: it keeps duplicates, odd sets, and the line of each."""
-
-        manager = Manager()
-        line = 0
-
-        def check_put_rdataset(self, check: Any) -> None:
-            """CNAME and other data is for the checks to say, not a reason to refuse the file."""
-
-        def _set_origin(self, origin: Any) -> None:
-            """A later `$ORIGIN` moves names, not the zone."""
-
-        def add(self, name: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata) -> None:
-            rows.append(_Row(_record(name, ttl, rdata, zone), self.line))
-
-    class Reader(dns.zonefile.Reader):
-        def _rr_line(self) -> None:
-            collector.line, before = self.tok.where()[1], len(rows)
-            try:
-                super()._rr_line()
-            except (dns.exception.DNSException, ValueError) as exc:
-                raise _broken(path, collector.line, str(exc) or type(exc).__name__) from exc
-            if len(rows) == before and source[collector.line - 1].partition(";")[0].strip():
-                rows.append(_Row(None, collector.line))
-
-        def _generate_line(self) -> None:
-            collector.line = self.tok.where()[1]
-            super()._generate_line()  # type: ignore[no-untyped-call]
-
-        def _implicit_ttl(self) -> int | None:
-            found = super()._implicit_ttl()
-            return DEFAULT_TTL if found is None else found
-
-    source = text.split("\n")
-    collector = Collector()
-    tokens = dns.tokenizer.Tokenizer(text, path)
-    try:
-        Reader(tokens, dns.rdataclass.IN, cast(Any, collector)).read()
-    except (dns.exception.DNSException, ValueError) as exc:
-        found = _NUMBERED.match(str(exc))
-        line, why = (
-            (int(found.group(1)), found.group(2)) if found else (tokens.where()[1], str(exc) or type(exc).__name__)
-        )
-        raise _broken(path, line, why) from exc
-    return rows
-
-
-def _record(owner: dns.name.Name, ttl: int, rdata: dns.rdata.Rdata, zone: str) -> Record:
-    """The record of a parsed row. Names in `rdata` are absolute already."""
-    import dns.rdatatype
-
-    kind, data = dns.rdatatype.to_text(rdata.rdtype), cast(Any, rdata)
-    priority = None
-    if kind == "MX":
-        value, priority = data.exchange.to_text(), data.preference
-    elif kind == "SRV":
-        value, priority = f"{data.weight} {data.port} {data.target.to_text().lower()}", data.priority
-    elif kind == "TXT":
-        value = _text(b"".join(data.strings))
-    elif kind == "CAA":
-        value = f'{data.flags} {_text(data.tag)} "{_text(data.value)}"'
-    else:
-        value = rdata.to_text()
-    return normalised(Record(owner.to_text(), kind, value, ttl, priority), zone)
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
-
-
-def _broken(path: str, line: int, why: str) -> BadResponse:
-    return BadResponse(
-        f"{path}:{line}: not a zone file: {shown(why, 200)[1:-1]}",
-        hint="correct this line; the format is RFC 1035 5.1",
-        details={"file": path, "line": line},
-    )
