@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers lint format sweep bench docs clean
+.PHONY: help setup demo test test-servers test-clients lint format sweep bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,11 +28,23 @@ demo: $(STAMP) ## the whole story on the embedded sandbox, in under a minute, no
 test: $(STAMP) ## the tests; never needs root
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
-sweep: $(STAMP) ## the whole crash sweep and fault matrix (long); `make test` holds a sample
-	@$(BIN)/python -m tests.sweep
+sweep: $(STAMP) ## the whole crash sweep and fault matrix (long; ARGS='--state redis': over a shared state); `make test` holds a sample
+	@$(BIN)/python -m tests.sweep $(ARGS)
 
 test-servers: ## install the Debian packages of servers that tests use (needs root)
-	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && apt-get install -y -q --no-install-recommends tmux redis-server
+	export DEBIAN_FRONTEND=noninteractive; apt-get update -q && RUNLEVEL=1 apt-get install -y -q --no-install-recommends tmux redis-server nsd knot bind9 bind9-utils
+	@DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends pebble && .ci/newer-pebble \
+	  || echo "pebble (2.10 or later) could not be had here; the tests that need it are skipped"
+
+# Clients of the API that other people wrote and that must not share sophia's environment: certbot brings sixteen packages,
+# and ncssl-api-client asks for enum34, which hides the standard library's enum from build tools.
+test-clients: $(STAMP) ## install API clients that tests run against the sandbox into .clients (certbot, ncsslapi, npm)
+	@$(BIN)/python -m venv .clients/python
+	@.clients/python/bin/python -m pip install --quiet --disable-pip-version-check certbot-dns-namecheap==1.0.0 \
+	  future requests mock xmltodict pyyaml coloredlogs
+	@.clients/python/bin/python -m pip install --quiet --disable-pip-version-check --no-deps ncssl-api-client==1.0.3
+	@command -v npm >/dev/null || { echo "no npm here: the npm client is left out"; exit 0; } \
+	  && npm install --silent --no-save --no-audit --no-fund --prefix .clients/npm @rqt/namecheap@2.4.2
 
 lint: $(STAMP) ## ruff, mypy strict
 	@$(BIN)/ruff check .
@@ -50,4 +62,4 @@ docs: $(STAMP) ## write the generated pages (command reference, check catalogue,
 	@$(BIN)/python docs/generate.py
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) bench/.venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bench/.venv .clients build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
