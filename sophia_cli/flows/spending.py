@@ -1,0 +1,70 @@
+"""What an authority lets an account do, counted over runs, so that we stop before it does. Orders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from sophia_cli.core.certificates import CertificateOrder
+from sophia_cli.core.challenges import zone_of
+from sophia_cli.core.errors import RateLimited
+from sophia_cli.core.rate_limits import Ledger, Limit, Request, failed, issued, limits_of, ordered, stop
+from sophia_cli.flows.issuer import Issuer
+
+Move = Callable[[Ledger, Sequence[Limit]], Ledger]
+
+
+async def refuse_if_spent(order: CertificateOrder, request: Request, issuer: Issuer) -> None:
+    """Raise `RateLimited` for an order that the authority would refuse, with when it would take it."""
+    limits = limits_of(order.authority)
+    if not limits:
+        return
+    found = stop(await _ledger(order.authority, issuer), limits, request, issuer.ground().clock.now())
+    if found is not None:
+        raise RateLimited(
+            f"{urlsplit(order.authority).hostname}: {found}; the order was not placed",
+            hint="wait until then; nothing was asked of the authority",
+            details={"retry_at": found.until.isoformat(), "limit": found.limit.kind},
+        )
+
+
+def request_of(order: CertificateOrder, issuer: Issuer, *, advised: bool, same_names: bool) -> Request:
+    """An order as the limits see it. The registered domain of a name is the zone it lies in, which is what was bought."""
+    zones = [zone.name for zone in issuer.settings.zones]
+    return Request(order.names, lambda name: zone_of(name, zones) or name, advised, same_names)
+
+
+async def note_ordered(order: CertificateOrder, request: Request, issuer: Issuer) -> None:
+    """An order was placed."""
+    now = issuer.ground().clock.now()
+    await _move(order.authority, lambda ledger, limits: ordered(ledger, limits, request, now), issuer)
+
+
+async def note_issued(order: CertificateOrder, request: Request, issuer: Issuer) -> None:
+    """A certificate was issued."""
+    now = issuer.ground().clock.now()
+    await _move(order.authority, lambda ledger, limits: issued(ledger, limits, request, now), issuer)
+
+
+async def note_failed(directory: str, identifier: str, issuer: Issuer) -> None:
+    """The validation of a name failed."""
+    now = issuer.ground().clock.now()
+    await _move(directory, lambda ledger, limits: failed(ledger, limits, identifier, now), issuer)
+
+
+async def _move(directory: str, move: Move, issuer: Issuer) -> None:
+    limits = limits_of(directory)
+    if limits:
+        after = move(await _ledger(directory, issuer), limits)
+        await issuer.certificates.save_notes(_place(directory), {"spent": after.data()})
+
+
+async def _ledger(directory: str, issuer: Issuer) -> Ledger:
+    try:
+        return Ledger.from_data((await issuer.certificates.notes(_place(directory))).get("spent", []))
+    except (TypeError, ValueError):
+        return Ledger()  # the authority counts as well
+
+
+def _place(directory: str) -> str:
+    return f".spent {urlsplit(directory).hostname}"

@@ -1,0 +1,1 @@
+"""Ways to tell people: mail by SMTP, and webhooks. They decide nothing about what is told."""
