@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sophia_cli.providers.namecheap.client import NamecheapClient
 from sophia_cli.providers.namecheap.credentials import Credentials
 from sophia_cli.providers.namecheap.values import Forward, HostRow, Hosts
 from sophia_cli.sandbox import Sandbox
-from sophia_cli.sandbox.account import POSITIONS, Certificate
+from sophia_cli.sandbox.account import POSITIONS, Account, Certificate, new_domain
 
 B = row("b", "A", "192.0.2.2", 300)
 
@@ -63,7 +64,6 @@ def test_an_empty_set_is_written_when_it_is_meant(box: Sandbox) -> None:
 def test_every_command_is_spoken(box: Sandbox, data: Path) -> None:
     def certified(account: Any) -> Any:
         from dataclasses import replace
-        from datetime import date
 
         item = Certificate(9, "example.com", "Standard SSL", "active", date(2026, 1, 1), date(2027, 1, 1), body="PEM")
         return replace(account, certificates=(item,)), None
@@ -305,3 +305,28 @@ def test_what_is_read_can_be_written_back_and_nothing_changes(box: Sandbox, rows
     first, second = with_box(box, work)
     assert first == second
     assert sorted(bare(first), key=repr) == sorted(rows, key=repr)
+
+
+def test_a_few_names_of_a_large_account_are_searched_for_and_many_are_listed(box: Sandbox, data: Path) -> None:
+    """The account allows twenty calls a minute, and ten pages for one name would be half of them."""
+    names = [f"shop-{number:03}.com" for number in range(500)]
+
+    def bought(account: Account) -> tuple[Account, None]:
+        for name in names:
+            account = new_domain(account, name, date(2026, 1, 1))
+        return account, None
+
+    box._backend.data.update(bought)
+
+    async def look(client: NamecheapClient) -> list[int]:
+        calls = []
+        for name in (names[0], names[450], names[450], names[300]):
+            assert await client.registered(name) == name
+            calls.append(client.calls)
+        assert [await client.registered(name) for name in names] == names
+        with pytest.raises(errors.NotInAccount, match="hop-300"):
+            await client.registered("hop-300.com")  # a part of a name that the search does find
+        return [*calls, client.calls]
+
+    # The first page; a search; known by now; a search; a third one, then the list (six pages); and once more for the absent.
+    assert with_box(box, look) == [1, 2, 2, 3, 3 + 1 + 6 + 6]
