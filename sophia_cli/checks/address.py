@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, listed
+from sophia_cli.checks.outside import addresses
 from sophia_cli.core.dns import Record
+from sophia_cli.core.dns_facts import Answer
 from sophia_cli.core.findings import Finding
 
 # The IANA special-purpose registries (RFC 6890), the blocks that a record may fall into by mistake; first match wins.
@@ -42,6 +44,18 @@ def special(facts: Facts) -> Iterator[Finding]:
             else f"Keep {what} addresses out of the public zone; they leak the inside and help DNS rebinding.",
             severity="medium" if placeholder else "high", block=what,
         )  # fmt: skip
+    for row in facts.zone.records:
+        if row.type not in ("CNAME", "ALIAS") or facts.names.inside(row.value) is not None:
+            continue
+        seen = addresses(facts, row.value)
+        blocks = {block_of(value) for value in seen.values} if isinstance(seen, Answer) else set()
+        for block in sorted(block for block in blocks if block is not None):
+            yield finding(
+                facts, "DNS-SPECIAL-IP", f"{row.name} leads to {row.value}, which has a {block} address", (row,),
+                "Point it at a public host; such addresses leak the inside and help DNS rebinding.",
+                severity="medium" if block == "documentation" else "high", block=block,
+                **(seen.data() if isinstance(seen, Answer) else {}),
+            )  # fmt: skip
 
 
 def block_of(value: str) -> str | None:

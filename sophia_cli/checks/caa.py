@@ -10,6 +10,7 @@ from shlex import quote
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, mend
 from sophia_cli.checks.lookup import parent
+from sophia_cli.checks.serving import InUse, covers, serving
 from sophia_cli.core.dns import APEX, Record, relative
 from sophia_cli.core.findings import Finding
 
@@ -97,14 +98,26 @@ def _problem(row: Record) -> str | None:
     return None
 
 
-def blocks(facts: Facts) -> Iterator[Finding]:
-    """The authority in use is not among those that may issue: the next renewal fails."""
+def _wanted(facts: Facts) -> list[InUse]:
+    """The authority that the environment names, for the names it is to certify."""
     issuer = issuer_of(facts)
     if issuer is None or facts.settings is None:
-        return
-    wanted = [name.lower() for name in facts.settings.ssl.domains] or [facts.zone.name]
+        return []
+    names = [name.lower() for name in facts.settings.ssl.domains] or [facts.zone.name]
+    return [InUse(name, (issuer,), "ssl.provider") for name in names]
+
+
+def _in_use(facts: Facts) -> list[InUse]:
+    """What the environment names comes first: who renews there is known. Elsewhere it is who issued what is served."""
+    wanted = _wanted(facts)
+    return wanted + [one for one in serving(facts) if not any(covers(known.domain, one.domain) for known in wanted)]
+
+
+def blocks(facts: Facts) -> Iterator[Finding]:
+    """The authority in use is not among those that may issue: the next renewal fails."""
     told: set[str] = set()
-    for domain in wanted:
+    for used in _in_use(facts):
+        domain, issuer = used.domain, used.issuers[0]
         star = domain.startswith("*.")
         host = domain.removeprefix("*.")
         if facts.names.inside(host) is None:
@@ -112,14 +125,15 @@ def blocks(facts: Facts) -> Iterator[Finding]:
         place, rows = _in_force(facts, relative(host, facts.zone.name))
         tag = "issuewild" if star and any(caa.tag == "issuewild" for caa in rows) else "issue"
         limits = [caa for caa in rows if caa.tag == tag]
-        if not limits or issuer in {caa.issuer for caa in limits} or (key := f"{place} {tag}") in told:
+        if not limits or {caa.issuer for caa in limits} & set(used.issuers) or (key := f"{place} {tag} {issuer}") in told:
             continue
         told.add(key)
         good = Record(place, "CAA", f'0 {tag} "{issuer}"', limits[0].row.ttl)
         yield finding(
             facts, "CAA-BLOCKS", f"CAA at {place} does not let {issuer} issue for {domain}", (caa.row for caa in limits),
             f"Add it: sophia record set {quote(place)} CAA '{good.value}'", issuer=issuer, domain=domain,
-            fix=mend(facts, "CAA-BLOCKS", f"{issuer} is the authority in use (ssl.provider)", (None, good)),
+            known_by=used.known_by,
+            fix=mend(facts, "CAA-BLOCKS", f"{issuer} is the authority in use ({used.known_by})", (None, good)),
         )  # fmt: skip
 
 
@@ -152,6 +166,8 @@ def unbound(facts: Facts) -> Iterator[Finding]:
 
 def issuer_unknown(facts: Facts) -> str | None:
     """Why the authority in use is not known; None when it is."""
-    if issuer_of(facts) is None and "T" not in facts.has:
-        return "no authority in use is known: neither ssl.provider nor a certificate was seen"
-    return None
+    if issuer_of(facts) is not None or serving(facts):
+        return None
+    if any(one.leaf is not None for endpoint in facts.endpoints for one in endpoint.served):
+        return "no authority in use is known: ssl.provider is not set, and no certificate of a known one is served"
+    return "no authority in use is known: neither ssl.provider nor a certificate was seen"

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, mend
-from sophia_cli.core.dns import APEX
+from sophia_cli.checks.outside import addresses, look, unanswered
+from sophia_cli.core.dns import APEX, Record
+from sophia_cli.core.dns_facts import Answer, Question
 from sophia_cli.core.findings import Finding
 
 
@@ -66,6 +68,17 @@ def cname_loop(facts: Facts) -> Iterator[Finding]:
                 facts, "DNS-CNAME-LOOP", f"aliases lead in a circle: {' > '.join(path)}", circle,
                 "Let one of these names end in an address or outside the zone.", path=path,
             )  # fmt: skip
+    for row in facts.zone.records:
+        found = look(facts, row.value, "A") if _leaves(facts, row) else None
+        if isinstance(found, Answer) and found.status == "failed" and "circle" in found.why:
+            yield finding(
+                facts, "DNS-CNAME-LOOP", f"{row.name} leads to {row.value}, whose aliases lead in a circle", (row,),
+                "Point it at a name that ends in an address.", path=[row.name, row.value, *found.chain], **found.data(),
+            )  # fmt: skip
+
+
+def _leaves(facts: Facts, row: Record) -> bool:
+    return row.type in ("CNAME", "ALIAS") and facts.names.inside(row.value) is None
 
 
 def mx_cname(facts: Facts) -> Iterator[Finding]:
@@ -84,29 +97,41 @@ def ns_cname(facts: Facts) -> Iterator[Finding]:
 
 def _target_is_alias(facts: Facts, kind: str, id: str, help: str) -> Iterator[Finding]:
     for row in facts.zone.records:
-        inner = facts.names.inside(row.value) if row.type == kind else None
-        aliases = [hop for hop in facts.names.answer(inner) if hop.type == "CNAME"] if inner is not None else []
-        if aliases:
-            yield finding(facts, id, f"the {kind} of {row.name} points at {row.value}, a CNAME", (row, *aliases), help)
+        if row.type != kind or row.value == ".":
+            continue
+        title = f"the {kind} of {row.name} points at {row.value}, a CNAME"
+        inner = facts.names.inside(row.value)
+        if inner is not None:
+            aliases = [hop for hop in facts.names.answer(inner) if hop.type == "CNAME"]
+            if aliases:
+                yield finding(facts, id, title, (row, *aliases), help)
+            continue
+        found = look(facts, row.value, "A")
+        if isinstance(found, Answer) and found.chain:
+            yield finding(facts, id, title, (row,), help, **found.data())
 
 
 def aliases_outside(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of CNAME and ALIAS."""
+    """What is not known of the targets of CNAME and ALIAS."""
     return _outside(facts, "CNAME", "ALIAS")
 
 
 def mx_outside(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of MX."""
+    """What is not known of the targets of MX."""
     return _outside(facts, "MX")
 
 
 def ns_outside(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of NS."""
+    """What is not known of the targets of NS."""
     return _outside(facts, "NS")
 
 
+def questions(facts: Facts) -> Iterator[Question]:
+    """What must be asked so that the targets of records are known."""
+    found = (addresses(facts, host) for host in facts.names.outside("CNAME", "ALIAS", "MX", "NS"))
+    return (one for one in found if isinstance(one, Question))
+
+
 def _outside(facts: Facts, *kinds: str) -> str | None:
-    hosts = facts.names.outside(*kinds)
-    if not hosts or "D" in facts.has:
-        return None
-    return f"in part: {'/'.join(kinds)} targets outside the zone were not looked up ({len(hosts)})"
+    what = f"{'/'.join(kinds)} targets outside the zone were not looked up"
+    return unanswered(facts, what, (addresses(facts, host) for host in facts.names.outside(*kinds)))

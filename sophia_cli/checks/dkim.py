@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, mend
+from sophia_cli.checks.outside import look, pending, text_rows, unanswered
 from sophia_cli.checks.tags import Tags, parse
 from sophia_cli.core.dns import Record
+from sophia_cli.core.dns_facts import Answer, Question
 from sophia_cli.core.findings import Finding
 
 USABLE, STRONG = 1024, 2048  # bits (RFC 8301 3.2)
@@ -21,11 +23,27 @@ def none(facts: Facts) -> Iterator[Finding]:
     """A domain that sends without signing: DMARC then hangs on SPF alone, which forwarding breaks."""
     if not facts.has_mail or facts.zone.email_type == "FWD":  # forwarding only receives
         return
+    live = facts.background.dns
+    branch = None if live is None else live.rows.get(("_domainkey", "TXT"))
+    if not facts.background.is_whole and (branch is None or branch.status != "nxdomain"):
+        return  # selectors cannot be listed; only NXDOMAIN says that there are none (RFC 8020)
     if not any("_domainkey" in row.name.split(".") for row in facts.zone.records):
         yield finding(
             facts, "MAIL-DKIM-NONE", "no DKIM key is published, though the domain has mail", facts.exchangers,
             "Turn on DKIM where the mail is sent, and publish the record it shows.", email_type=facts.zone.email_type,
+            **({} if branch is None else branch.data()),
         )  # fmt: skip
+
+
+def unlisted(facts: Facts) -> str | None:
+    """Why it is not known whether there is a key at all."""
+    live = facts.background.dns
+    branch = None if live is None else live.rows.get(("_domainkey", "TXT"))
+    if facts.background.is_whole or any("_domainkey" in row.name.split(".") for row in facts.zone.records):
+        return None
+    if branch is None or branch.status == "failed":
+        return f"_domainkey gave no answer: {'it was not asked' if branch is None else branch.why}"
+    return None if branch.status == "nxdomain" else "there are keys, but their selectors cannot be listed by DNS"
 
 
 def key(facts: Facts) -> Iterator[Finding]:
@@ -60,11 +78,21 @@ def test_mode(facts: Facts) -> Iterator[Finding]:
 
 
 def delegated(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of keys: those that stand in another zone."""
-    there = [row for row in facts.zone.records if row.type in ("CNAME", "NS") and "_domainkey" in row.name.split(".")]
-    if not there or "D" in facts.has:
-        return None
-    return f"in part: keys in other zones were not read ({len(there)})"
+    """What is not known of keys: those that stand in another zone and were not read there."""
+    if any(row.type == "NS" and "_domainkey" in row.name.split(".") for row in facts.zone.records):
+        return "in part: _domainkey is delegated, and the selectors in use there are not known"
+    return unanswered(facts, "keys in other zones were not read", _elsewhere(facts))
+
+
+def questions(facts: Facts) -> Iterator[Question]:
+    """What must be asked: the keys that aliases point at."""
+    return pending(_elsewhere(facts))
+
+
+def _elsewhere(facts: Facts) -> Iterator[Answer | Question]:
+    for row in facts.zone.records:
+        if row.type == "CNAME" and "_domainkey" in row.name.split(".")[1:]:
+            yield look(facts, facts.zone.fqdn(row.name), "TXT")
 
 
 def _keys(facts: Facts) -> Iterator[tuple[Record, Tags]]:
@@ -72,6 +100,9 @@ def _keys(facts: Facts) -> Iterator[tuple[Record, Tags]]:
         labels = row.name.split(".")
         if row.type == "TXT" and "_domainkey" in labels[1:]:
             yield row, parse(row.value)
+        elif row.type == "CNAME" and "_domainkey" in labels[1:]:
+            for behind in text_rows(facts, row.name):
+                yield behind, parse(behind.value)
 
 
 def _judged(tags: Tags) -> tuple[str, str, int | None] | None:

@@ -1,19 +1,21 @@
-"""Checks of DMARC (RFC 9989, which replaced RFC 7489 in 2026) as far as the zone can tell. Asks no server."""
+"""Checks of DMARC (RFC 9989, which replaced RFC 7489 in 2026). Asks no server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
+from sophia_cli.checks.dmarc_tree import above_hosts, is_selected, record_at
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, mend, set_value
 from sophia_cli.checks.mail_less import NO_MAIL_DMARC
+from sophia_cli.checks.outside import is_elsewhere, look, pending, text_rows, unanswered
 from sophia_cli.checks.spf_cost import spf_rows
 from sophia_cli.checks.tags import Tags, parse
 from sophia_cli.core.dns import APEX, Record
+from sophia_cli.core.dns_facts import Question
 from sophia_cli.core.findings import Finding, Fix
 
-_SELECTED = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|\Z)")  # DMARC1 in capitals (RFC 9989 4.8)
 _LOOKS_LIKE = re.compile(r"dmarc\s*1", re.I)
 _POLICIES = ("none", "quarantine", "reject")
 _VALUES = {
@@ -26,14 +28,9 @@ _SIZE = re.compile(r"![0-9]+[kmgt]?\Z", re.I)
 _ADDRESS = re.compile(r"[^\s@,;:!]+@[A-Za-z0-9.-]+\Z")
 
 
-def is_selected(value: str) -> bool:
-    """Whether a TXT at `_dmarc` is a DMARC record."""
-    return _SELECTED.match(value) is not None
-
-
 def selected(facts: Facts) -> tuple[Record, ...]:
     """The apex domain's DMARC records."""
-    return tuple(row for row in facts.names.answer("_dmarc") if row.type == "TXT" and is_selected(row.value))
+    return tuple(row for row in text_rows(facts, "_dmarc") if is_selected(row.value))
 
 
 def policy_of(tags: Tags) -> str:
@@ -44,24 +41,48 @@ def policy_of(tags: Tags) -> str:
 
 
 def delegated(facts: Facts) -> str | None:
-    """Why the zone cannot tell what stands at `_dmarc`; None when it can."""
-    rows = facts.names.answer("_dmarc")
-    if any(row.type in ("CNAME", "NS") for row in rows) and "D" not in facts.has:
+    """Why it is not known what stands at `_dmarc`; None when it is."""
+    if not is_elsewhere(facts, "_dmarc"):
+        return None
+    found = look(facts, facts.zone.fqdn("_dmarc"), "TXT")
+    if isinstance(found, Question):
         return "_dmarc is delegated to another zone, which needs live DNS"
-    return None
+    return (
+        f"_dmarc is delegated, and {found.question} gave no answer: {found.why}" if found.status == "failed" else None
+    )
+
+
+def inherited(facts: Facts) -> str | None:
+    """Why it is not known whether a policy is inherited; None when it is, or needs not be."""
+    if delegated(facts) is not None or selected(facts) or "D" not in facts.has:
+        return delegated(facts)
+    above = above_hosts(facts.zone.name)
+    return unanswered(facts, "no policy was looked for above the zone", (look(facts, host, "TXT") for host in above))
+
+
+def questions(facts: Facts) -> Iterator[Question]:
+    """What must be asked: a delegated record, and the policies above when there is none."""
+    places = [facts.zone.fqdn("_dmarc")] if is_elsewhere(facts, "_dmarc") else []
+    if not selected(facts):
+        places += above_hosts(facts.zone.name)
+    return pending(look(facts, place, "TXT") for place in places)
 
 
 def none(facts: Facts) -> Iterator[Finding]:
     """Without DMARC nobody is told what to do with forged mail."""
-    rows = facts.names.answer("_dmarc")
-    if any(row.type in ("CNAME", "NS") or _LOOKS_LIKE.search(row.value) for row in rows):
+    elsewhere = is_elsewhere(facts, "_dmarc")
+    if any(_LOOKS_LIKE.search(row.value) for row in text_rows(facts, "_dmarc")) or (elsewhere and delegated(facts)):
+        return
+    if any(isinstance(record_at(facts, host), Tags) for host in above_hosts(facts.zone.name)):
         return
     value = NO_MAIL_DMARC if facts.is_mail_less else "v=DMARC1; p=none"
     yield finding(
         facts, "MAIL-DMARC-NONE", "no DMARC record: receivers are not told what to do with forged mail", (),
         f"Publish one: sophia record set _dmarc TXT '{value}', best with an address for the reports (rua=mailto:...).",
         severity=_by_use(facts, "high", "medium", "low"),
-        fix=mend(facts, "MAIL-DMARC-NONE", "a first DMARC record", (None, Record("_dmarc", "TXT", value))),
+        fix=None if elsewhere
+        else mend(facts, "MAIL-DMARC-NONE", "a first DMARC record", (None, Record("_dmarc", "TXT", value))),
+        no_fix="_dmarc is delegated to another zone, where the record must be made" if elsewhere else None,
         suggestion=value,
     )  # fmt: skip
 
@@ -136,7 +157,7 @@ def _only_reading(facts: Facts, row: Record, tags: Tags, *, is_alone: bool) -> F
 
 def weak(facts: Facts) -> Iterator[Finding]:
     """A policy of none only watches."""
-    for row, tags in _alone(facts):
+    for row, tags in in_force(facts):
         policy = (tags.get("p") or "none").lower()
         if policy_of(tags) != "none" and (tags.get("t") or "").lower() != "y":
             continue
@@ -165,7 +186,7 @@ def _quarantined(tags: Tags) -> Tags:
 
 def sub(facts: Facts) -> Iterator[Finding]:
     """Subdomains that are treated more softly than the domain are what forgers use."""
-    for row, tags in _alone(facts):
+    for row, tags in in_force(facts):
         policy = (tags.get("p") or "none").lower()
         weaker = [tag for tag in ("sp", "np") if _rung(tags.get(tag)) < _rung(policy)]
         if weaker:
@@ -183,7 +204,7 @@ def _rung(policy: str | None) -> int:
 
 def old(facts: Facts) -> Iterator[Finding]:
     """Tags that RFC 9989 took away: new receivers ignore them, old ones may not."""
-    for row, tags in _alone(facts):
+    for row, tags in in_force(facts):
         clean = _without_old(tags)
         if clean == tags:
             continue
@@ -214,7 +235,7 @@ def _is_partial(tags: Tags) -> bool:
 
 def blind(facts: Facts) -> Iterator[Finding]:
     """Without `rua` nobody sees who sends in the domain's name; where all mail is rejected there is little to see."""
-    for row, tags in _alone(facts):
+    for row, tags in in_force(facts):
         if row.name == "_dmarc" and not tags.get("rua") and (facts.has_mail or policy_of(tags) != "reject"):
             yield finding(
                 facts, "MAIL-DMARC-BLIND", "DMARC reports go nowhere: there is no rua", (row,),
@@ -226,12 +247,14 @@ def blind(facts: Facts) -> Iterator[Finding]:
 def _by_name(facts: Facts) -> Iterator[tuple[str, tuple[Record, ...]]]:
     """The TXT records at `_dmarc` of the domain and of subdomains."""
     for name in sorted(facts.names.rows):
-        rows = facts.names.at(name, "TXT")
-        if rows and name.split(".")[0] == "_dmarc":
+        if name.split(".")[0] != "_dmarc":
+            continue
+        rows = text_rows(facts, name) if name == "_dmarc" else facts.names.at(name, "TXT")
+        if rows:
             yield name, rows
 
 
-def _alone(facts: Facts) -> Iterator[tuple[Record, Tags]]:
+def in_force(facts: Facts) -> Iterator[tuple[Record, Tags]]:
     """The records that are in force: selected, and the only one at their name."""
     for _, rows in _by_name(facts):
         good = [row for row in rows if is_selected(row.value)]

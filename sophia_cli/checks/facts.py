@@ -9,9 +9,16 @@ from functools import cached_property
 from typing import Any, Literal
 
 from sophia_cli.checks.lookup import Names
+from sophia_cli.core.costs import Cost
 from sophia_cli.core.dns import APEX, Key, Record, Zone
+from sophia_cli.core.dns_facts import LiveDns
+from sophia_cli.core.endpoints import Endpoint
+from sophia_cli.core.inventory import Instance
 from sophia_cli.core.plan import zone_target
 from sophia_cli.core.settings import DesiredZone, Settings
+from sophia_cli.core.traffic import Traffic
+from sophia_cli.core.trends import Series
+from sophia_cli.core.web_facts import Visit
 
 Source = Literal["api", "zone-file", "dns"]
 
@@ -32,6 +39,19 @@ class Registration:
     locked: bool | None = None
     privacy: bool | None = None
     is_our_dns: bool | None = None
+    renewal: Cost | None = None
+    """What a year more costs, where the price list was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaidCertificate:
+    """A certificate order of the account: the host it is for, its state as the provider calls it, and its end."""
+
+    id: str
+    host: str
+    kind: str
+    status: str
+    expires: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +80,22 @@ class Background:
     """Rows that stand there once more: a `Zone` holds each row once."""
     changed: Mapping[Key, datetime] | None = None
     """When a record was last changed, where history tells."""
-    dns: Mapping[str, Any] | None = None
-    tls: Mapping[str, Any] | None = None
-    http: Mapping[str, Any] | None = None
-    inventory: Mapping[str, Any] | None = None
+    is_whole: bool = True
+    """False where DNS alone is the source and the zone could not be listed."""
+    dns: LiveDns | None = None
+    """What live DNS shows (`checks.questions` says what is wanted)."""
+    tls: tuple[Endpoint, ...] | None = None
+    """What TLS endpoints showed (`core.endpoints.tls_targets` says which are wanted)."""
+    http: Mapping[str, Visit] | None = None
+    """What web servers answered, by the URL asked (`checks.web.wishes` says which are wanted)."""
+    inventory: Mapping[str, Instance] | None = None
+    """What runs in the cloud, by id, with the names that use it (`core.inventory.with_uses`)."""
+    history: Mapping[str, Series] | None = None
+    """Earlier measurements of this target in seconds: `web URL`, `dns SERVER`."""
+    traffic: Traffic | None = None
+    """What a query or access log shows."""
+    certificates: tuple[PaidCertificate, ...] | None = None
+    """The certificate orders of the account."""
 
 
 NO_BACKGROUND = Background()
@@ -92,6 +124,11 @@ class Facts:
     def registration(self) -> Registration | None:
         """What the registrar says."""
         return self.background.registration
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """What TLS endpoints showed; empty where none was looked at."""
+        return tuple(self.background.tls or ())
 
     @cached_property
     def desired(self) -> DesiredZone | None:

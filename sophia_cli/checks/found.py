@@ -58,6 +58,8 @@ def mend(facts: Facts, id: str, reason: str, *edits: Edit) -> Fix | None:
     for before, after in edits:
         if before == after:
             continue
+        if before is not None and not _stands(facts, before):
+            return None  # it was seen behind an alias or delegation: another zone holds it
         if after is not None:
             after = after if after.ttl is not None else replace(after, ttl=DEFAULT_TTL)
             if any(problems(after, facts.zone.name)) or (after.key not in gone and _stands(facts, after)):

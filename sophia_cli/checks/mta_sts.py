@@ -36,7 +36,7 @@ def mta_sts(facts: Facts) -> Iterator[Finding]:
     if len(announced) != 1:
         yield finding(
             facts, "MAIL-MTASTS", f"{len(announced)} MTA-STS records where there must be one: senders use none", rows,
-            "Keep exactly one that starts with v=STSv1;", no_fix="which one is right needs a person",
+            "Keep exactly one that starts with v=STSv1;", severity="medium", no_fix="which one is right needs a person",
         )  # fmt: skip
         return
     row = announced[0]
@@ -44,13 +44,14 @@ def mta_sts(facts: Facts) -> Iterator[Finding]:
         value = f"v=STSv1; id={facts.now:%Y%m%d%H%M%S}"
         yield finding(
             facts, "MAIL-MTASTS", "the MTA-STS record is invalid: it needs v=STSv1; id= with letters and digits", (row,),
-            "Correct it; until then senders see no policy.",
+            "Correct it; until then senders see no policy.", severity="medium",
             fix=mend(facts, "MAIL-MTASTS", "a valid id; its text only has to change with the policy", set_value(row, value)),
         )  # fmt: skip
     if not facts.names.has_address("mta-sts"):
         yield finding(
             facts, "MAIL-MTASTS", "MTA-STS is announced, but mta-sts has no address to serve the policy", (row,),
-            "Add the web host that serves /.well-known/mta-sts.txt at mta-sts.", no_fix="needs the address of that host",
+            "Add the web host that serves /.well-known/mta-sts.txt at mta-sts.", severity="medium",
+            no_fix="needs the address of that host",
         )  # fmt: skip
 
 
@@ -103,17 +104,3 @@ def _strict(facts: Facts) -> bool:
         return any(row.type in ("CNAME", "NS") for row in facts.names.answer("_dmarc"))
     tags = parse(rows[0].value)
     return dmarc.policy_of(tags) != "none" and (tags.get("sp") or "reject").lower() != "none"
-
-
-def policy_unread(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of MTA-STS."""
-    if facts.names.answer("_mta-sts") and not {"D", "H"} <= facts.has:
-        return "in part: the policy behind _mta-sts was not fetched"
-    return None
-
-
-def logo_unread(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of BIMI."""
-    if "H" not in facts.has and any(row.name.split(".")[1:2] == ["_bimi"] for row in facts.zone.records):
-        return "in part: the logo was not fetched"
-    return None

@@ -10,7 +10,9 @@ from shlex import quote
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import Edit, finding, mend
 from sophia_cli.checks.mail_less import declaration
+from sophia_cli.checks.outside import addresses
 from sophia_cli.core.dns import APEX, Record
+from sophia_cli.core.dns_facts import Answer
 from sophia_cli.core.findings import Finding, Fix
 
 
@@ -56,6 +58,13 @@ def mx_noaddr(facts: Facts) -> Iterator[Finding]:
             yield finding(
                 facts, "DNS-MX-NOADDR", f"the mail host {row.value} has no address", (row,),
                 f"Add an A or AAAA record at {inner}: sophia record set {quote(inner)} A ADDRESS", host=row.value,
+            )  # fmt: skip
+            continue
+        found = addresses(facts, row.value) if inner is None else None
+        if isinstance(found, Answer) and found.is_negative:
+            yield finding(
+                facts, "DNS-MX-NOADDR", f"the mail host {row.value} has no address", (row,),
+                "Point the MX at a host that has an A or AAAA record.", host=row.value, **found.data(),
             )  # fmt: skip
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from statistics import median
 
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding, listed, mend, set_ttl
+from sophia_cli.checks.outside import known
 from sophia_cli.checks.ttl import better, steady_ttl
 from sophia_cli.core.dns import APEX, TTL_RANGE, Record
+from sophia_cli.core.dns_facts import Answer, Question
 from sophia_cli.core.findings import Finding
 
 SHORT = 300  # seconds
 LONG = 3600
 QUIET = timedelta(days=30)
 HOPS = 2
+SLOW_MS, RATIO, NOISE_MS = 100, 3, 20  # below 20 ms a ratio says more about this machine than about the server
 _WEB = (APEX, "www")
 
 
@@ -77,12 +81,37 @@ def chain(facts: Facts) -> Iterator[Finding]:
     middles = {facts.names.inside(row.value) for row in facts.zone.records if row.type == "CNAME"}
     for name in sorted(facts.names.rows.keys() - middles):
         met, loops = facts.names.chain(name)
-        hops = [row for row in met if row.type == "CNAME"]
-        if not loops and len(hops) > HOPS:
+        rows = [row for row in met if row.type == "CNAME"]
+        if loops or not rows:
+            continue
+        told = known(facts, Question(rows[-1].value.rstrip("."), "A")) if met[-1] is rows[-1] else None
+        behind = told if isinstance(told, Answer) and told.chain and told.status != "failed" else None
+        hops = [*(row.value for row in rows), *(behind.chain if behind is not None else ())]
+        if len(hops) > HOPS:
             yield finding(
-                facts, "PERF-CHAIN", f"{name} goes over {len(hops)} CNAMEs", hops,
-                f"Point {name} at {hops[-1].value} directly.", hops=[row.value for row in hops],
+                facts, "PERF-CHAIN", f"{name} goes over {len(hops)} CNAMEs", rows,
+                f"Point {name} at {hops[-1]} directly." if behind is None
+                else f"Point {name} nearer to {hops[-1]}, if the service allows it.", hops=hops,
+                **({} if behind is None else behind.data()),
             )  # fmt: skip
+
+
+def slow_servers(facts: Facts) -> Iterator[Finding]:
+    """Resolvers try every server in turn, so the slowest one is what some visitors wait for."""
+    live = facts.background.dns
+    times = (
+        {server.label: median(server.rtt_ms) for server in live.answering if server.rtt_ms} if live is not None else {}
+    )
+    if live is None or not times:
+        return
+    best, slowest = min(times.values()), max(times.values())
+    if slowest > SLOW_MS or (slowest > RATIO * best and slowest > NOISE_MS):
+        label = next(label for label, took in times.items() if took == slowest)
+        yield finding(
+            facts, "PERF-DNS-RTT", f"{label} takes {slowest:.0f} ms, the quickest server {best:.0f} ms", (),
+            "Seen from here; from elsewhere it may be the other way round.",
+            median_ms=dict(sorted(times.items())), at=live.at.isoformat(),
+        )  # fmt: skip
 
 
 def no_ipv6(facts: Facts) -> Iterator[Finding]:
@@ -96,5 +125,5 @@ def no_ipv6(facts: Facts) -> Iterator[Finding]:
     if rows:
         yield finding(
             facts, "PERF-V6", f"no IPv6 address at {', '.join(dict.fromkeys(row.name for row in rows))}", rows,
-            "If the server has an IPv6 address, add it: sophia record set @ AAAA ADDRESS",
+            "If the server has an IPv6 address, add it: sophia record set @ AAAA ADDRESS", severity="info",
         )  # fmt: skip

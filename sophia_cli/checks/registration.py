@@ -25,6 +25,7 @@ def expiring(facts: Facts) -> Iterator[Finding]:
             "Turn on auto-renew in the web console (Domain List), or renew the domain there.",
             severity="critical" if left < CRITICAL_DAYS else "high",
             expires=known.expires.isoformat(), days_left=left, auto_renew=False,
+            renewal=None if known.renewal is None else known.renewal.data(),
         )  # fmt: skip
 
 
@@ -39,21 +40,26 @@ def expiry_unknown(facts: Facts) -> str | None:
 def idle(facts: Facts) -> Iterator[Finding]:
     """A domain that is paid for every year and only parked."""
     known, rows = facts.registration, is_parking_pair(facts.zone)
+    traffic = facts.background.traffic
     if (
         known is not None
         and known.auto_renew
         and len(rows) == len(facts.zone.records)
         and facts.zone.email_type in ("NONE", "MX")
+        and not (traffic is not None and traffic.touches(facts.zone.name))
     ):
+        price = "" if known.renewal is None else f", for {known.renewal.text()} a year"
         yield finding(
-            facts, "COST-IDLE", "the domain renews by itself, and it is only parked", rows,
+            facts, "COST-IDLE", f"the domain renews by itself{price}, and it is only parked", rows,
             "Turn off auto-renew if the domain is no longer wanted.", auto_renew=True,
+            renewal=None if known.renewal is None else known.renewal.data(),
+            traffic=None if traffic is None else "none in the log",
         )  # fmt: skip
 
 
 def traffic_unknown(facts: Facts) -> str | None:
     """What is not known about use."""
-    return None if "L" in facts.has else "in part: traffic was not looked at"
+    return None if facts.background.traffic is not None else "in part: traffic was not looked at"
 
 
 def unlocked(facts: Facts) -> Iterator[Finding]:

@@ -1,16 +1,19 @@
-"""Checks of SPF (RFC 7208) as far as the zone can tell. Asks no server."""
+"""Checks of SPF (RFC 7208), over the whole tree where live DNS is known. Asks no server."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from sophia_cli.checks.facts import PROVIDER_MAIL, Facts
 from sophia_cli.checks.found import finding, mend, set_value
 from sophia_cli.checks.mail_less import NO_MAIL_SPF
-from sophia_cli.checks.spf_cost import LIMIT, VOID_LIMIT, Cost, cost_of, spf_rows
+from sophia_cli.checks.outside import unanswered
+from sophia_cli.checks.spf_cost import ENOUGH, LIMIT, VOID_LIMIT, Cost, cost_of, spf_rows
 from sophia_cli.checks.spf_terms import Spf, is_selected, parse
 from sophia_cli.core.dns import APEX, Record
+from sophia_cli.core.dns_facts import Answer, Question
 from sophia_cli.core.findings import Finding, Fix
 
 # What a mail service asks to include, by the end of its MX host names.
@@ -201,55 +204,76 @@ def wide(facts: Facts) -> Iterator[Finding]:
             )  # fmt: skip
 
 
-# -- what the record costs; the zone gives a lower bound -------------------------------------------------------------
+# -- what the record costs; without live DNS a lower bound -------------------------------------------------------------
 
 
 def lookups(facts: Facts) -> Iterator[Finding]:
     """Over ten look-ups are a permanent error; what is included from outside only adds to it."""
-    for row, cost in _costs(facts):
+    for row, cost in costs(facts):
         if cost.lookups > LIMIT:
+            least = "at least " if cost.unknown or cost.lookups >= ENOUGH else ""
+            dearest = max(cost.terms, key=lambda term: term["lookups"])
             yield finding(
-                facts, "MAIL-SPF-LOOKUPS", f"the SPF record of {row.name} needs at least {cost.lookups} look-ups", (row,),
-                f"Receivers stop at {LIMIT}. Drop senders that are no longer used.", at_least=cost.lookups, terms=cost.terms,
+                facts, "MAIL-SPF-LOOKUPS", f"the SPF record of {row.name} needs {least}{cost.lookups} look-ups", (row,),
+                f"Receivers stop at {LIMIT}. Drop senders that are no longer used; {dearest['term']} alone costs "
+                f"{dearest['lookups']}. Replacing an include by its addresses rots when the sender changes them.",
+                at_least=cost.lookups, terms=cost.terms, tree=cost.tree, **_source(cost),
             )  # fmt: skip
 
 
 def void(facts: Facts) -> Iterator[Finding]:
     """Terms that ask for names which are not there."""
-    for row, cost in _costs(facts):
+    for row, cost in costs(facts):
         if len(cost.void) > VOID_LIMIT:
             yield finding(
                 facts, "MAIL-SPF-VOID", f"{len(cost.void)} terms of the SPF record of {row.name} find nothing", (row,),
-                f"Receivers stop after {VOID_LIMIT}. Drop the terms whose names are gone.", terms=cost.void,
+                f"Receivers stop after {VOID_LIMIT}. Drop the terms whose names are gone.", terms=cost.void, **_source(cost),
             )  # fmt: skip
 
 
 def mx10(facts: Facts) -> Iterator[Finding]:
     """An `mx` term with too many hosts."""
-    for row, cost in _costs(facts):
+    for row, cost in costs(facts):
         for term, count in cost.crowded:
             yield finding(
                 facts, "MAIL-SPF-MX10", f"{term} in the SPF record of {row.name} stands for {count} hosts", (row,),
-                "Receivers stop at 10. Name the senders' addresses instead.", term=term, hosts=count,
+                "Receivers stop at 10. Name the senders' addresses instead.", term=term, hosts=count, **_source(cost),
             )  # fmt: skip
 
 
 def include(facts: Facts) -> Iterator[Finding]:
-    """An include or redirect without a record behind it."""
-    for row, cost in _costs(facts):
+    """An include or redirect without a record behind it, with two of them or a broken one, or leading back to itself."""
+    for row, cost in costs(facts):
         if cost.broken:
             yield finding(
-                facts, "MAIL-SPF-INCLUDE", f"the SPF record of {row.name} refers to a name without one", (row,),
-                "Publish the record there, or drop the term.", terms=cost.broken,
+                facts, "MAIL-SPF-INCLUDE", f"the SPF record of {row.name} refers to a name without a usable one", (row,),
+                "Publish one sound record there, or drop the term.", terms=cost.broken, **_source(cost),
             )  # fmt: skip
 
 
+def _source(cost: Cost) -> dict[str, Any]:
+    """Who told what lies outside the zone, and when."""
+    told = sorted((one.at, one.server) for one in cost.seen if isinstance(one, Answer) and one.at is not None)
+    return {"server": told[-1][1], "at": told[-1][0].isoformat()} if told else {}
+
+
 def outside(facts: Facts) -> str | None:
-    """What the zone alone cannot tell of the look-ups."""
-    terms = sorted({term for _, cost in _costs(facts) for term in cost.unknown})
-    if not terms or "D" in facts.has:
-        return None
-    return f"in part: SPF terms outside the zone were not followed ({len(terms)})"
+    """What is not known of the look-ups: terms outside the zone that nobody asked for, or that depend on the message."""
+    every = [cost for _, cost in costs(facts)]
+    why = unanswered(
+        facts, "SPF terms outside the zone were not followed", [one for cost in every for one in cost.seen]
+    )
+    if why is not None:
+        return why
+    open_terms = {term for cost in every for term in cost.unknown if "%" in term}
+    terms = [term for term in open_terms if term.lstrip("+-~?").lower().startswith(("include:", "redirect="))]
+    return f"in part: SPF terms that depend on the message were not followed ({len(terms)})" if terms else None
+
+
+def questions(facts: Facts) -> Iterator[Question]:
+    """What must be asked so that the whole tree is known, one level at a time."""
+    for _, cost in costs(facts):
+        yield from cost.wanted
 
 
 def _records(facts: Facts) -> Iterator[tuple[Record, Spf]]:
@@ -258,6 +282,7 @@ def _records(facts: Facts) -> Iterator[tuple[Record, Spf]]:
             yield row, parse(row.value)
 
 
-def _costs(facts: Facts) -> Iterator[tuple[Record, Cost]]:
+def costs(facts: Facts) -> Iterator[tuple[Record, Cost]]:
+    """The SPF records of the zone with what each costs."""
     for row, spf in _records(facts):
         yield row, cost_of(facts, row.name, spf)

@@ -21,6 +21,22 @@ def wildcard(facts: Facts) -> Iterator[Finding]:
             "Name the hosts that are used, so that misspelt and forgotten names do not answer.",
             severity="info" if name in wanted else "medium", named_by_environment=name in wanted,
         )  # fmt: skip
+    probe = None if facts.background.dns is None else facts.background.dns.wildcard
+    if probe is not None and probe.status == "found" and "*" not in facts.names.rows:
+        yield finding(
+            facts, "DNS-WILDCARD", f"the servers answer for {probe.question.name}, a name that nobody made", (),
+            "Find out what answers for names that do not exist: no wildcard stands in the zone.",
+            named_by_environment=False, **probe.data(),
+        )  # fmt: skip
+
+
+def unprobed(facts: Facts) -> str | None:
+    """Why no random name was asked for."""
+    live = facts.background.dns
+    if live is None:
+        return None if "*" in facts.names.rows else "in part: no random name was asked for"
+    gap = live.gap("wildcard")
+    return None if gap is None else f"in part: no random name was asked for: {gap}"
 
 
 def gap(facts: Facts) -> Iterator[Finding]:

@@ -12,7 +12,8 @@ from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record
 from sophia_cli.core.findings import Finding
 from sophia_cli.core.plan import applied
-from tests.checks.check_cases import CASES, TOKEN, Case
+from tests.checks.check_cases import TOKEN, Case
+from tests.checks.every_case import CASES
 
 RUNNING = {check.rule.id: check for check in CHECKS if check.run is not None}
 NAMED = [pytest.param(case, id=f"{case.id} {case.label}".strip()) for case in CASES]
