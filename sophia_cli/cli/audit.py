@@ -1,4 +1,4 @@
-"""`sophia audit show|verify`: the hash-chained log."""
+"""`sophia audit show|verify|threats`: the hash-chained log, and what the threat rules say of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
     ) -> int:
         """Show what was done, by whom, when and with which end."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_audit(common, None, shown=True, since=_time(since), until=_time(until), by=by, run=run))
+        return asyncio.run(
+            _audit(common, None, shown=True, since=parsed_time(since), until=parsed_time(until), by=by, run=run)
+        )
 
     @command(group, "verify")
     def verify(
@@ -43,6 +45,39 @@ def register(app: typer.Typer) -> None:
         """Check the chain: changed, reordered and cut lines show, the tail included. Exit 1 when it does not hold."""
         only(common, Output.text, Output.json, Output.markdown)
         return asyncio.run(_audit(common, head, shown=False))
+
+    @command(group, "threats")
+    def threats(
+        common: Common,
+        since: Annotated[
+            str | None, typer.Option("--since", metavar="TIME", help="Only what rests on an event of then or later.")
+        ] = None,
+        fail_on: Annotated[
+            str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 2 from this severity on.")
+        ] = None,
+    ) -> int:
+        """Hold the log against the threat rules: new actors, odd hours, rates, writes nobody agreed to, edits of others."""
+        only(common, Output.text, Output.json, Output.markdown)
+        return asyncio.run(_threats(common, parsed_time(since), fail_on))
+
+
+async def _threats(common: Common, since: datetime | None, fail_on: str | None) -> int:
+    from sophia_cli.cli.runtime import local_state, wants_colour
+    from sophia_cli.core.errors import UsageError
+    from sophia_cli.core.findings import SEVERITIES
+    from sophia_cli.flows.threats import look
+    from sophia_cli.output.json_v1 import envelope
+    from sophia_cli.output.threats import threats_data, threats_text
+
+    if fail_on is not None and fail_on not in SEVERITIES:
+        raise UsageError(f"--fail-on {fail_on}: one of {', '.join(SEVERITIES)}")
+    log, found = await look(local_state(common).store, since)
+    if common.output is Output.json:
+        result(envelope("threats", threats_data(log, found)))
+    else:
+        said(common, threats_text(log, found, colour=wants_colour(common)))
+    ranks = [SEVERITIES.index(finding.severity) for finding in found]
+    return 2 if fail_on is not None and max(ranks, default=-1) >= SEVERITIES.index(fail_on) else 0
 
 
 async def _audit(
@@ -84,7 +119,7 @@ def _of_targets(event: AuditEvent, patterns: list[str] | None) -> bool:
     return event.target is not None and any(fnmatchcase(event.target, pattern) for pattern in patterns)
 
 
-def _time(text: str | None) -> datetime | None:
+def parsed_time(text: str | None) -> datetime | None:
     from sophia_cli.core.errors import UsageError
 
     if text is None:

@@ -1,0 +1,63 @@
+"""`sophia audit threats`: what really happened on the sandbox, and what heal saw of others' edits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.harness import DOMAIN, Shop, run
+
+API = "{type: A, value: 203.0.113.10, name: api}"
+
+
+def test_an_empty_state_and_ordinary_work_hold_no_threat(acme: Shop, work: Path) -> None:
+    ran = run("audit", "threats", "--state", str(work / "nothing"), "-o", "json")
+    assert (ran.code, ran.data["findings"], ran.data["events"], ran.data["learning"]) == (0, [], 0, True)
+    acme.environment(API)
+    assert acme.run("deploy", "--yes").code == 0
+    assert acme.run("record", "set", "new", "A", "203.0.113.9", "--yes").code == 0
+    assert acme.run("rollback", "--yes").code == 0
+    ran = acme.run("audit", "threats", "-o", "json")
+    assert (ran.code, ran.data["findings"]) == (0, [])
+    assert ran.data["events"] > 10
+    assert "still learning" in acme.run("audit", "threats").out
+
+
+def test_an_edit_behind_our_back_is_noted_once_by_heal_and_shown(acme: Shop) -> None:
+    acme.environment(API)
+    acme.run("deploy", "--yes")
+    acme.sandbox.edit(
+        DOMAIN,
+        add=[{"name": "api", "type": "A", "address": "198.51.100.66"}],
+        remove=[{"name": "api", "type": "A", "address": "203.0.113.10"}],
+    )
+    for _ in range(3):
+        assert acme.run("heal").code == 2
+    events = acme.run("audit", "show", "-o", "json").data["events"]
+    assert [event["detail"]["records"] for event in events if event["action"] == "heal.drift"] == [["A api"]]
+    ran = acme.run("audit", "threats", "-o", "json", "--fail-on", "medium")
+    assert ran.code == 2
+    (found,) = ran.data["findings"]
+    assert (found["id"], found["target"], found["evidence"]["records"]) == (
+        "THREAT-BEHIND", f"dns:{DOMAIN}", ["A api"]
+    )  # fmt: skip
+    assert found["evidence"]["events"] == [event["seq"] for event in events if event["action"] == "heal.drift"]
+    assert acme.run("audit", "threats", "--fail-on", "high").code == 0
+
+
+def test_a_log_that_was_changed_is_a_critical_threat(acme: Shop) -> None:
+    acme.environment(API)
+    assert acme.run("record", "set", "new", "A", "203.0.113.9", "--yes").code == 0
+    log = next((acme.folder / ".sophia").rglob("audit*.jsonl"))
+    lines = log.read_text().splitlines()
+    changed = json.loads(lines[1])
+    changed["actor"] = "somebody\x1b[31m@else"
+    lines[1] = json.dumps(changed)
+    log.write_text("\n".join(lines) + "\n")
+    ran = acme.run("audit", "threats")
+    assert "THREAT-LOG" in ran.out
+    assert "\x1b" not in ran.out
+
+
+def test_an_unknown_severity_is_refused(work: Path) -> None:
+    assert run("audit", "threats", "--fail-on", "grave", "--state", str(work)).code == 64
