@@ -39,9 +39,14 @@ def render(analysis: Analysed, *, colour: bool) -> str:
         for finding in findings:
             lines += [*_finding_lines(finding, palette), ""]
         if not findings:
-            lines += ["  nothing found by the checks that could run", ""]
+            nothing = "nothing new" if data.get("baseline") else "nothing found by the checks that could run"
+            lines += [f"  {nothing}", ""]
+    lines += [palette.paint("dim", line) for line in _ignored_lines(data)]
     lines += [palette.paint("dim", line) for line in _gap_lines(data["not_tested"])]
-    lines.append(f"health {data['score']}/100: {_counts(data['summary'])}")
+    lines += _wrapped_plain(baseline_text(data))
+    lines += [line for cost in data.get("costs", ()) for line in _wrapped_plain(cost_text(cost))]
+    lines += _wrapped_plain(parts_text(data))
+    lines.append(f"health {data['score']}/100{with_ignored(data)}: {_counts(data['summary'])}")
     return "\n".join(lines) + "\n"
 
 
@@ -115,6 +120,60 @@ def gaps(not_tested: Iterable[Mapping[str, str]]) -> list[tuple[str, list[str]]]
     return sorted(by_reason.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
+def _ignored_lines(data: Mapping[str, Any]) -> list[str]:
+    ignored = data.get("ignored") or []
+    if not ignored:
+        return []
+    lines = [f"ignored ({len(ignored)}; they count neither for the score nor for --fail-on):"]
+    for entry in ignored:
+        lines += _wrapped_plain(ignored_text(entry))
+    return [*lines, ""]
+
+
+def ignored_text(entry: Mapping[str, Any]) -> str:
+    """An ignored finding on one line, escaped: what it is, and why and until when it is ignored."""
+    finding = entry["finding"]
+    where = f"{finding['severity']} {finding['id']} {finding['target']}"
+    return escaped(f"{where}: {finding['title']} (until {entry['until']}: {entry['reason']})")
+
+
+def with_ignored(data: Mapping[str, Any]) -> str:
+    """What the score would be had nothing been ignored, where something is."""
+    whole = data.get("score_with_ignored")
+    return "" if whole is None else f" ({whole} with what is ignored)"
+
+
+def baseline_text(data: Mapping[str, Any]) -> str:
+    """How the findings compare with the baseline; nothing without one."""
+    found = data.get("baseline")
+    if found is None:
+        return ""
+    gone = f"; gone since: {', '.join(map(escaped, found['gone']))}" if found["gone"] else ""
+    return f"only what is new is shown; {found['known']} of the baseline are still there{gone}"
+
+
+def _wrapped_plain(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
+
+
+def parts_text(data: Mapping[str, Any]) -> str:
+    """What the score is made of, on one line; a part that no check could look at has no number."""
+    parts = data.get("parts", ())
+    shown = (f"{part['name']} {'-' if part['score'] is None else part['score']}" for part in parts)
+    return f"parts: {', '.join(shown)}" if parts else ""
+
+
+def cost_text(cost: Mapping[str, Any]) -> str:
+    """One figure with its formula, its inputs and its source, escaped."""
+    inputs = ", ".join(f"{name} {value}" for name, value in cost["inputs"].items())
+    amount = f"{cost['amount']} {cost['currency']} a {cost['every']}"
+    return escaped(
+        f"{cost['subject']} costs {amount}: {cost['formula']} ({inputs}; {cost['source']}, {cost['read'][:10]})"
+    )
+
+
 def _gap_lines(not_tested: Sequence[Mapping[str, str]]) -> list[str]:
     if not not_tested:
         return []
@@ -137,7 +196,7 @@ def _counts(summary: Mapping[str, int]) -> str:
 def markdown(analysis: Analysed) -> str:
     """The analysis for a pull request or a step summary; nothing foreign stands outside a code span or unescaped."""
     data = analysis.data()
-    lines = [f"## sophia analyze: health {data['score']}/100", "", _counts(data["summary"])]
+    lines = [f"## sophia analyze: health {data['score']}/100{with_ignored(data)}", "", _counts(data["summary"])]
     for target in data["targets"]:
         findings = [finding for finding in data["findings"] if finding["target"] == target]
         lines += ["", f"### {code(target)}: {data['scores'].get(target, data['score'])}/100", ""]
@@ -150,6 +209,11 @@ def markdown(analysis: Analysed) -> str:
                 f"  - {markdown_escaped(finding['help'])} ({markdown_escaped(finding['source'])})",
                 f"  - {markdown_escaped(fix_text(finding))}",
             ]
+    if data.get("ignored"):
+        lines += ["", f"### Ignored ({len(data['ignored'])})", ""]
+        lines += [f"- {markdown_escaped(ignored_text(entry))}" for entry in data["ignored"]]
+    if data.get("baseline"):
+        lines += ["", markdown_escaped(baseline_text(data))]
     if data["not_tested"]:
         count = len(data["not_tested"])
         lines += ["", f"<details><summary>{count} not tested (never counted as passed)</summary>", ""]

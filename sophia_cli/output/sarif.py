@@ -18,11 +18,16 @@ _RANKS = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info
 _FINGERPRINT = "sophiaFinding/v1"
 
 
-def sarif(analysis: Analysed, *, version: str, file: str | None = None) -> str:
-    """The SARIF log. `file` is what results point at (line 1) when no line is known: the zone or environment file."""
+def sarif(analysis: Analysed, *, version: str, file: str | None = None, base: str | None = None) -> str:
+    """The SARIF log. `file` is what results point at (line 1) when no line is known: the zone or environment file.
+
+    `base` is the working directory: files below it are named relative to it, as code scanning wants them.
+    """
     data = analysis.data()
-    findings = data["findings"]
+    ignored = [entry["finding"] for entry in data.get("ignored", ())]
+    findings = [*data["findings"], *ignored]
     ids = sorted({finding["id"] for finding in findings})
+    near = None if base is None else base.rstrip("/") + "/"
     run = {
         "tool": {
             "driver": {
@@ -42,7 +47,10 @@ def sarif(analysis: Analysed, *, version: str, file: str | None = None) -> str:
                 ],
             }
         ],
-        "results": [_result(finding, ids, file) for finding in findings],
+        "results": [
+            *(_result(finding, ids, file, near) for finding in data["findings"]),
+            *(_suppressed(entry, ids, file, near) for entry in data.get("ignored", ())),
+        ],
         "properties": {"score": data["score"], "targets": [escaped(target) for target in data["targets"]]},
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
@@ -60,14 +68,21 @@ def _rule(id: str, findings: list[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _result(finding: Mapping[str, Any], ids: list[str], file: str | None) -> dict[str, Any]:
+def _suppressed(entry: Mapping[str, Any], ids: list[str], file: str | None, near: str | None) -> dict[str, Any]:
+    """An ignored finding: a result suppressed outside the code, with its reason (SARIF 2.1.0, 3.35)."""
+    why = escaped(f"{entry['reason']} (until {entry['until']})")
+    suppression = {"kind": "external", "status": "accepted", "justification": why}
+    return {**_result(entry["finding"], ids, file, near), "suppressions": [suppression]}
+
+
+def _result(finding: Mapping[str, Any], ids: list[str], file: str | None, near: str | None) -> dict[str, Any]:
     text = ". ".join(part.rstrip(".") for part in (finding["title"], evidence_text(finding), finding["help"]) if part)
     places = finding.get("places") or ([] if file is None else [{"file": file, "line": 1}])
     logical = {"fullyQualifiedName": escaped(finding["target"]), "kind": "resource"}
     locations: list[dict[str, Any]] = [
         {
             "physicalLocation": {
-                "artifactLocation": {"uri": quote(place["file"])},
+                "artifactLocation": {"uri": quote(place["file"].removeprefix(near or ""))},
                 "region": {"startLine": place["line"]},
             },
             "logicalLocations": [logical],

@@ -105,7 +105,8 @@ def test_hostile_text_is_harmless_in_html() -> None:
     page = Page()
     page.feed(text)
     assert {tag for tag, _ in page.tags} <= {
-        "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "ul", "li", "code", "article", "svg", "rect"
+        "html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "ul", "li", "code", "article", "svg", "rect",
+        "g", "text",
     }  # fmt: skip
     names = {name for _, attrs in page.tags for name in attrs}
     assert not {name for name in names if name.startswith("on") or name in ("src", "href")}
