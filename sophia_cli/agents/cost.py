@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sophia_cli.agents.base import Specialist
 from sophia_cli.agents.proposals import Offer
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import mend
+from sophia_cli.core.costs import Cost, run_rate, service_cost
 from sophia_cli.core.dns import ADDRESS_TYPES, APEX, is_parking_pair
+from sophia_cli.core.settings import Service, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cost with what it is for and how often it comes. Sums of different prices are never added up."""
+
+    subject: str
+    every: str
+    cost: Cost
+
+    def data(self) -> dict[str, Any]:
+        """The public shape."""
+        return {"subject": self.subject, "every": self.every, **self.cost.data()}
 
 
 class SophiaCostOptimizationAgent(Specialist):
@@ -35,3 +52,43 @@ class SophiaCostOptimizationAgent(Specialist):
         reason = "www still shows the provider's parking page, though the domain is in use"
         fix = mend(facts, "WWW-PARKED", reason, (parked, replace(parked, value=facts.zone.name + ".")))
         return [] if fix is None else [Offer("", "WWW-PARKED", reason, fix)]
+
+
+def figures(facts: Sequence[Facts]) -> tuple[Figure, ...]:
+    """What is known to cost what: renewals by the registrar's list, instances by the cloud's, services by the environment."""
+    found = [*_renewals(facts), *_instances(facts)]
+    settings = next((one.settings for one in facts if one.settings is not None), None)
+    if settings is not None and facts:
+        found += _services(settings, facts[0])
+    return tuple(dict.fromkeys(found))
+
+
+def _renewals(facts: Iterable[Facts]) -> Iterator[Figure]:
+    for one in facts:
+        if one.registration is not None and one.registration.renewal is not None:
+            yield Figure(one.zone.name, "year", one.registration.renewal)
+
+
+def _instances(facts: Iterable[Facts]) -> Iterator[Figure]:
+    for one in facts:
+        for instance in (one.background.inventory or {}).values():
+            if instance.is_running and instance.cents_an_hour is not None:
+                cost = run_rate(instance.cents_an_hour, f"{instance.provider} price list", instance.read or one.now)
+                yield Figure(f"{instance.kind} {instance.name or instance.id}", "month", cost)
+
+
+def _services(settings: Settings, facts: Facts) -> Iterator[Figure]:
+    for service in settings.services:
+        count = _units(settings, service)
+        if service.unit_cost is not None and count is not None:
+            cost = service_cost(service.unit_cost, count, f"services.{service.name}.unit_cost", facts.now)
+            yield Figure(service.name, "period of unit_cost", cost)
+
+
+def _units(settings: Settings, service: Service) -> int | None:
+    """How many units a stack's configuration gives a service; None when it is not written down here."""
+    stack = next((one for one in settings.pulumi.stacks if service.stack in (one.environment, one.name)), None)
+    value = None if stack is None or service.config_key is None else stack.config.get(service.config_key)
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value[:9])
+    return value if type(value) is int and value >= 0 else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sophia_cli.agents.base import Examination, Specialist
 from sophia_cli.agents.cost import SophiaCostOptimizationAgent
@@ -12,6 +11,7 @@ from sophia_cli.agents.performance import SophiaPerformanceAgent
 from sophia_cli.agents.proposals import Offer, answers, offers
 from sophia_cli.agents.security import SophiaSecurityAgent
 from sophia_cli.agents.ssl import SophiaSSLOptimizationAgent
+from sophia_cli.agents.stories import joined
 from sophia_cli.checks.facts import Facts
 from sophia_cli.core.errors import UsageError
 from sophia_cli.core.findings import Finding, Proposal
@@ -25,15 +25,6 @@ SPECIALISTS: dict[str, type[Specialist]] = {
         SophiaSecurityAgent,
         SophiaCostOptimizationAgent,
     )
-}
-
-# One cause, told once: the first finding tells the story, the second follows from it where they share a record
-# (or, marked `*`, in the whole zone).
-_FOLLOWS = {
-    ("DNS-CNAME-APEX", "DNS-CNAME-OTHER"): "",
-    ("DNS-DOUBLED", "DNS-MX-NOADDR"): "",
-    ("DNS-CNAME-LOOP", "DNS-MX-CNAME"): "",
-    ("MAIL-SPF-NONE", "DNS-MX-IMPLICIT"): "*",
 }
 
 
@@ -57,8 +48,8 @@ class SophiaInfrastructureOrchestrator(Specialist):
         )
 
     def joined(self, examination: Examination) -> Examination:
-        """The same with consequences told in the evidence (`also`) of their cause."""
-        return Examination(_joined(examination.findings), examination.not_tested)
+        """The same with consequences told in the evidence (`also`, `story`) of their cause."""
+        return Examination(joined(examination.findings), examination.not_tested)
 
     def propose(self, findings: Sequence[Finding], facts: Facts) -> tuple[Proposal, ...]:
         """The findings with fixes, and what every specialist would tune, as proposals `p1` on."""
@@ -75,27 +66,3 @@ def specialists(names: Sequence[str] | None) -> list[Specialist]:
         if name not in SPECIALISTS:
             raise UsageError(f"no specialist is called {name!a}", hint=f"known: {', '.join(SPECIALISTS)}")
     return [kind() for name, kind in SPECIALISTS.items() if names is None or name in names]
-
-
-def _joined(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    by_id: dict[str, list[int]] = {}
-    for index, finding in enumerate(findings):
-        by_id.setdefault(finding.id, []).append(index)
-    swallowed: dict[int, int] = {}
-    for (cause, effect), reach in _FOLLOWS.items():
-        for index in by_id.get(cause, ()):
-            for other in by_id.get(effect, ()):
-                same = findings[index].target == findings[other].target
-                if same and (reach == "*" or _share_a_record(findings[index], findings[other])):
-                    swallowed.setdefault(other, index)
-    result = []
-    for index, finding in enumerate(findings):
-        if index in swallowed:
-            continue
-        also = sorted({findings[other].id for other, by in swallowed.items() if by == index})
-        result.append(replace(finding, evidence={**finding.evidence, "also": also}) if also else finding)
-    return tuple(result)
-
-
-def _share_a_record(one: Finding, two: Finding) -> bool:
-    return any(row in two.evidence.get("records", ()) for row in one.evidence.get("records", ()))

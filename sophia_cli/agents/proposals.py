@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import fix_of
 from sophia_cli.checks.registry import CHECKS
-from sophia_cli.core.changes import RISKS, Change
+from sophia_cli.core.changes import RISKS, Change, ConfigValue
 from sophia_cli.core.dns import Record, mail_policy
 from sophia_cli.core.findings import Finding, Fix, Proposal
 from sophia_cli.core.plan import applied
@@ -54,12 +54,25 @@ def claims(change: Change) -> set[Claim]:
     """What a change lays its hand on: its rows, and the mail policy it would make (of which there may be one)."""
     found: set[Claim] = set()
     for row in (change.before, change.after):
+        if isinstance(row, ConfigValue):
+            found.add(("config", row.path))
         if isinstance(row, Record):
             found.add(row.key)
             policy = mail_policy(row)
             if policy not in (None, "dkim"):
                 found.add(("policy", row.name, policy or ""))
-    return found
+    return found | _timed(change)
+
+
+def _rows(change: Change) -> set[Claim]:
+    """The claims of a change but that on the TTL of its set, which several changes may make alike."""
+    return claims(change) - _timed(change)
+
+
+def _timed(change: Change) -> set[Claim]:
+    """The set whose TTL a change sets: its records share one (RFC 2181 5.2)."""
+    row = change.after
+    return {("ttl", row.name, row.type)} if isinstance(row, Record) and _only_ttl(change) else set()
 
 
 def answers(facts: Facts, offered: Sequence[Offer], first: int = 1) -> tuple[Proposal, ...]:
@@ -127,15 +140,17 @@ def _mends(facts: Facts, changes: list[Change], offer: Offer) -> bool:
     run = next((check.run for check in CHECKS if check.rule.id == offer.rule), None)
     if run is None:
         return False
-    after = replace(facts, zone=applied(facts.zone, changes))
-    return len(list(run(after))) < len(list(run(facts)))
+    left = list(run(replace(facts, zone=applied(facts.zone, changes))))
+    if any(offer.reason.startswith(f"{found.title}: ") for found in left):
+        return False  # another finding of the same rule was answered, not this one
+    return len(left) < len(list(run(facts)))
 
 
 def _merged(changes: list[Change], more: Sequence[Change]) -> list[Change] | None:
     """Both sets of changes as one; None when they want different things of one record."""
     result = list(changes)
     for change in more:
-        index = next((i for i, other in enumerate(result) if claims(other) & claims(change)), None)
+        index = next((i for i, other in enumerate(result) if _rows(other) & _rows(change)), None)
         if index is None:
             result.append(change)
             continue
@@ -143,7 +158,8 @@ def _merged(changes: list[Change], more: Sequence[Change]) -> list[Change] | Non
         if both is None:
             return None
         result[index] = both
-    return result
+    ttls = {(place, one.after.ttl) for one in result if isinstance(one.after, Record) for place in _timed(one)}
+    return result if len(ttls) == len({place for place, _ in ttls}) else None  # a set has one TTL (RFC 2181 5.2)
 
 
 def _both(one: Change, two: Change) -> Change | None:
@@ -186,6 +202,8 @@ def _undo(change: Change) -> str:
     """What taking one change back does; values are left out, because an old value may be a secret."""
     row = change.before if isinstance(change.before, Record) else change.after
     name = f"{row.type} {row.name}" if isinstance(row, Record) else change.kind
+    if isinstance(row, ConfigValue):
+        name = row.path
     if change.action == "create":
         return f"deletes {name} again"
     old, new = change.before, change.after
