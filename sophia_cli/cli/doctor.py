@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only, result, said
+from sophia_cli.cli.printing import note, only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.core.settings import Settings
@@ -21,10 +19,15 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
 
     @command(app, "doctor")
-    def doctor(common: Common) -> int:
+    def doctor(
+        common: Common,
+        install_pulumi: Annotated[
+            bool, typer.Option("--install-pulumi", help="Install the official Pulumi CLI first; asks before it does.")
+        ] = False,
+    ) -> int:
         """Show what is set up, what is missing, and the command that mends it. Exit 1 when something is."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_doctor(common))
+        return asyncio.run(_doctor(common, install_pulumi))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,16 @@ class Check:
         return {"name": self.name, "ok": self.ok, "message": self.message, "mend": self.mend}
 
 
-async def _doctor(common: Common) -> int:
+async def _doctor(common: Common, install_pulumi: bool) -> int:
     from sophia_cli.cli.runtime import wants_colour
     from sophia_cli.output.foreign import escaped
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.style import Palette
 
+    if install_pulumi:
+        from sophia_cli.cli.doctor_stacks import install_cli
+
+        note(common, f"installed {await install_cli(common)}")
     checks = await _checks(common)
     if common.output is Output.json:
         result(envelope("doctor", {"checks": [check.data() for check in checks]}))
@@ -72,7 +79,7 @@ async def _checks(common: Common) -> list[Check]:
         environment, settings = await load_settings(common)
     except SophiaError as exc:
         mend = exc.hint or "sophia config check"
-        return [Check("environment", False, redacted(exc.message), mend), await _state(common), _pulumi(None)]
+        return [Check("environment", False, redacted(exc.message), mend), await _state(common), *await _stacks(None)]
     found = [
         Check(
             "environment",
@@ -80,7 +87,7 @@ async def _checks(common: Common) -> list[Check]:
             f"{settings.environment} ({environment.file or 'Pulumi Cloud'}), {len(settings.zones)} zones",
         )
     ]
-    found += [await _state(common), *await _account(common, settings), _model(settings), _pulumi(settings)]
+    found += [await _state(common), *await _account(common, settings), _model(settings), *await _stacks(settings)]
     return found
 
 
@@ -131,10 +138,7 @@ def _model(settings: Settings) -> Check:
     return Check("language model", True, f"{model.name} at {model.base_url}")
 
 
-def _pulumi(settings: Settings | None) -> Check:
-    path = os.environ.get("SOPHIA_PULUMI") or shutil.which("pulumi")
-    wanted = settings is not None and bool(settings.pulumi.stacks)
-    if path is not None:
-        return Check("pulumi", True, path)
-    mend = "install the official CLI: https://www.pulumi.com/docs/install/"
-    return Check("pulumi", False if wanted else None, "the CLI is not on PATH; stacks are left out", mend)
+async def _stacks(settings: Settings | None) -> list[Check]:
+    from sophia_cli.cli.doctor_stacks import stack_looks
+
+    return [Check(*look) for look in await stack_looks(settings)]

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-DAY_S = 86_400
-
 
 @dataclass(frozen=True, slots=True)
 class TuningRule:
@@ -24,7 +22,7 @@ class TuningRule:
     why: str
 
 
-# RFC 1912 2.2 calls a minimum of a day typical and warns of very low ones; 300 s is the shortest that caches make use of.
+# RFC 1912 2.2 finds days usual and warns of very low ones; the floors below are far under that, so that they annoy nobody.
 TTL_FLOOR = TuningRule(
     "CONFIG-TTL-FLOOR",
     r'dns\.ttl|dns\.domains\["[a-z0-9.-]+"\]\.ttl',

@@ -102,6 +102,8 @@ class _Edit:
         where = format_path(done) or "it"
         if isinstance(node, MappingNode) and len(node.value) == 1 and str(node.value[0][0].value).startswith("fn::"):
             name = node.value[0][0].value
+            if name == "fn::secret" and steps[len(done) :] == (name,):
+                return  # its plain text may be replaced: a rotated secret stays one
             raise UsageError(f"{format_path(steps) or 'this value'}: {where} is a call of {name}; edit it by hand")
         if isinstance(node, ScalarNode):
             if node.style is None and resolved(node.value) is None and node.value == "":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
@@ -170,9 +170,14 @@ class Section:
         """A list of texts; one text counts as a list of it. Unknown elements are noted and left out."""
         return tuple(text for text, _ in self.texts_with_nodes(key))
 
-    def texts_with_nodes(self, key: str) -> tuple[tuple[str, Node], ...]:
-        """A list of texts, each with its value."""
-        node = self.get(key)
+    def raw(self, key: str) -> Node | None:
+        """The value of a key as it is, known or not."""
+        self._known.add(key)
+        return self._fields.get(key)
+
+    def texts_with_nodes(self, key: str, without: Sequence[Node] = ()) -> tuple[tuple[str, Node], ...]:
+        """A list of texts, each with its value; `without` are elements that somebody else reads."""
+        node = None if any(self.raw(key) is one for one in without) else self.get(key)
         if node is None:
             return ()
         path = self.path_of(key)
@@ -183,6 +188,8 @@ class Section:
         found: list[tuple[str, Node]] = []
         for index, item in enumerate(items):
             inner = f"{path}[{index}]" if isinstance(node.value, tuple) else path
+            if any(item is one for one in without):
+                continue
             if item.unknown:
                 self.unknown.append(inner)
                 continue

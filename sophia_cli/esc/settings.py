@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import SecretStr
 
+from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, KEY_TYPES
 from sophia_cli.core.dns import shown
 from sophia_cli.core.errors import UnknownValue
 from sophia_cli.core.settings import (
     AUTONOMY,
     OPTIMIZATION_LEVELS,
+    Ignore,
     Intelligence,
     Limits,
     Model,
@@ -22,6 +25,7 @@ from sophia_cli.core.settings import (
     Security,
     Service,
     Settings,
+    Smtp,
     Ssl,
     Stack,
 )
@@ -34,31 +38,20 @@ from sophia_cli.esc.zones import zones
 ENDPOINTS = ("https://api.namecheap.com/xml.response", "https://api.sandbox.namecheap.com/xml.response")
 CLIENT_IPS = ("local_dev", "github_actions", "pulumi_cloud", "fallback")
 APPROVALS = ("terminal", "unattended")
-FREE_SECTIONS = ("ip_addresses",)
+CHALLENGES = (DNS_PERSIST_01, DNS_01)
+KEY_FAMILIES = {"ecdsa": "ec-p256", "rsa": "rsa-2048"}
+FREE_SECTIONS = ("ip_addresses", "previous_secrets")
 # Keys that are read and checked but change nothing yet; `config check` says so. Shorten this with the features.
 WITHOUT_EFFECT = (
-    "dns.delegation",
-    "ssl.email",
-    "ssl.directory",
-    "ssl.key_type",
-    "ssl.profile",
-    "ssl.challenge",
-    "ssl.store",
-    "ssl.deploy_hook",
     "monitoring.dns_health_check",
-    "monitoring.ping_endpoints",
-    "monitoring.alert_email",
-    "monitoring.webhook",
     "monitoring.prometheus",
     "security.dns_sec",
     "security.api_rate_limiting",
     "security.ip_whitelist_enforcement",
-    "security.secret_rotation_days",
     "pulumi.work_dir",
     "pulumi.backend",
     "pulumi.stacks",
     "services",
-    "ai_infrastructure.learning_mode",
     "ai_infrastructure.auto_scale",
     "ai_infrastructure.model",
 )
@@ -115,6 +108,7 @@ def read(environment: Environment, *, checking: bool = False) -> Reading:
         pulumi=_pulumi(root.section("pulumi")),
         services=tuple(_services(root.section("services"))),
         intelligence=_intelligence(ai),
+        ignores=tuple(_ignores(root.section("analysis"))),
         writable=environment.file if environment.local else None,
         secrets=tuple(SecretStr(text) for text in environment.secret_texts()),
     )
@@ -191,19 +185,29 @@ def _endpoint(section: Section) -> str | None:
 
 
 def _ssl(section: Section) -> Ssl:
+    external = section.section("eab")
     found = Ssl(
         provider=section.text("provider"),
         email=section.text("email"),
         domains=section.texts("domains"),
         directory=section.url("directory"),
-        key_type=section.text("key_type") or Ssl().key_type,
+        key_type=_key_type(section),
         profile=section.text("profile"),
-        challenge=section.text("challenge"),
+        challenge=section.choice("challenge", CHALLENGES),
         store=section.text("store"),
         deploy_hook=section.text("deploy_hook"),
+        ca_file=section.text("ca_file"),
+        eab_key_id=external.secret("key_id"),
+        eab_hmac_key=external.secret("hmac_key"),
     )
+    external.finish()
     section.finish()
     return found
+
+
+def _key_type(section: Section) -> str:
+    text = section.choice("key_type", (*KEY_TYPES, *KEY_FAMILIES)) or Ssl().key_type
+    return KEY_FAMILIES.get(text, text)
 
 
 def _monitoring(section: Section) -> Monitoring:
@@ -215,8 +219,26 @@ def _monitoring(section: Section) -> Monitoring:
         alert_email=section.secret("alert_email"),
         webhook=SecretStr(webhook) if webhook else None,
         prometheus_url=prometheus.url("url", loopback_only_plain=False),
+        smtp=_smtp(section.section("smtp")),
+        webhook_form=section.choice("webhook_form", ("json", "slack")),
     )
     prometheus.finish()
+    section.finish()
+    return found
+
+
+def _smtp(section: Section) -> Smtp:
+    default = Smtp()
+    port = section.integer("port", 1, 65535)
+    implicit = section.boolean("implicit_tls", default.implicit_tls)
+    found = Smtp(
+        host=section.text("host") or default.host,
+        port=port if port is not None else 465 if implicit else 587 if section.has("host") else default.port,
+        username=section.secret("username"),
+        password=section.secret("password"),
+        sender=section.text("sender"),
+        implicit_tls=implicit,
+    )
     section.finish()
     return found
 
@@ -246,22 +268,45 @@ def _pulumi(section: Section) -> Pulumi:
     stacks = []
     for environment, entry in section.section("stacks").sections():
         name = entry.text("name")
-        config = {key: _revealed(node) for key, node in entry.section("config").entries()}
-        stacks.append(Stack(environment, name or environment, config))
+        config = {key: revealed(node) for key, node in entry.section("config").entries()}
+        stacks.append(Stack(environment, name or environment, config, _moment(entry, "expires")))
         entry.finish()
-    found = Pulumi(section.text("work_dir"), section.text("backend"), tuple(stacks))
+    found = Pulumi(
+        work_dir=section.text("work_dir"),
+        backend=section.text("backend"),
+        stacks=tuple(stacks),
+        program=section.text("program"),
+        project=section.text("project"),
+        secrets_provider=section.text("secrets_provider"),
+        passphrase=section.secret("passphrase"),
+        home=section.text("home"),
+        plugins=section.text("plugins"),
+        policy_packs=section.texts("policy_packs"),
+        pass_variables=section.texts("pass_variables"),
+    )
     section.finish()
     return found
 
 
-def _revealed(node: Node) -> Any:
+def stack_inputs(environment: Environment) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `pulumiConfig` and `environmentVariables` hand to a stack: configuration and variables, secrets as `SecretStr`."""
+    variables = environment.root.child("environmentVariables")
+    listed = variables.value if variables is not None and isinstance(variables.value, Mapping) else {}
+    texts = {key: node for key, node in listed.items() if node.text() is not None}
+    return (
+        {key: revealed(node) for key, node in environment.config_entries().items()},
+        {key: SecretStr(node.text() or "") if node.secret else node.text() for key, node in texts.items()},
+    )
+
+
+def revealed(node: Node) -> Any:
     """Plain data in which every secret text is a SecretStr and unknown values are None."""
     if node.unknown:
         return None
     if isinstance(node.value, Mapping):
-        return {key: _revealed(child) for key, child in node.value.items()}
+        return {key: revealed(child) for key, child in node.value.items()}
     if isinstance(node.value, tuple):
-        return [_revealed(child) for child in node.value]
+        return [revealed(child) for child in node.value]
     return SecretStr(node.text() or "") if node.secret else node.plain()
 
 
@@ -283,6 +328,62 @@ def _services(section: Section) -> Iterator[Service]:
             aliases=entry.texts("aliases"),
         )
         entry.finish()
+
+
+def _ignores(section: Section) -> Iterator[Ignore]:
+    """Entries without a reason or an end date are kept: analyze reports them (they do not count)."""
+    node = section.get("ignore")
+    section.finish()
+    if node is None:
+        return
+    if not isinstance(node.value, tuple):
+        section.wrong(node, section.path_of("ignore"), "a list is needed here, of {id, target, reason, until}")
+        return
+    for index, item in enumerate(node.value):
+        entry = Section(item, f"{section.path_of('ignore')}[{index}]", section.report, section.unknown)
+        id, until = entry.text("id"), _day(entry, "until")
+        found = Ignore(
+            id=id or "",
+            target=entry.text("target") or "*",
+            reason=(entry.text("reason") or "").strip(),
+            until=until,
+            name=entry.text("name"),
+            origin=item.origin,
+        )
+        entry.finish()
+        if id is None:
+            section.wrong(item, entry.path, "an ignore needs the id of a finding, such as DNS-WILDCARD")
+        else:
+            yield found
+
+
+def _day(section: Section, key: str) -> date | None:
+    """A day such as 2027-01-31."""
+    node, text = section.get(key), section.text(key)
+    if node is None or text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        said = "the secret value" if node.secret else shown(text)
+        section.wrong(node, section.path_of(key), f"{said} is not a day such as 2027-01-31")
+        return None
+
+
+def _moment(section: Section, key: str) -> datetime | None:
+    """A time such as 2027-01-31T18:00:00Z (RFC 3339), with its offset."""
+    node, text = section.get(key), section.text(key)
+    if node is None or text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        said = "the secret value" if node.secret else shown(text)
+        section.wrong(node, section.path_of(key), f"{said} is not a time such as 2027-01-31T18:00:00Z")
+        return None
+    return found
 
 
 def _intelligence(section: Section) -> Intelligence:

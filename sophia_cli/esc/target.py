@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sophia_cli.core.history import Snapshot, TextFile
 from sophia_cli.core.lasting import config_target
 from sophia_cli.core.plan import State
 from sophia_cli.core.ports import Clock, Evidence
+from sophia_cli.core.rotation import Seals
 from sophia_cli.esc.document import Number, join_key, parse_path, resolved
 from sophia_cli.esc.edit import remove_value, set_value
 
@@ -27,7 +29,10 @@ Replace = Callable[[Path, str, int], None]
 class EnvironmentFileTarget:
     """One environment file. Its snapshot is the text; its changes are `config.value`."""
 
-    def __init__(self, environment: str, path: Path, clock: Clock, replace_text: Replace) -> None:
+    def __init__(
+        self, environment: str, path: Path, clock: Clock, replace_text: Replace, seals: Seals | None = None
+    ) -> None:
+        self._seals = seals
         self._environment = environment
         self._path = path
         self._replace_text = replace_text
@@ -57,13 +62,13 @@ class EnvironmentFileTarget:
         real = self._path.resolve()
         try:
             mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else _NEW_MODE
-            self._replace_text(real, edited(_text(fresh), changes), mode)
+            self._replace_text(real, edited(_text(fresh), self._opened(changes)), mode)
         except OSError as exc:
             raise StateError(f"{self._path} cannot be written: {exc.strerror or exc}", hint="edit it by hand") from exc
 
     def compare(self, changes: Sequence[Change], before: Snapshot, after: Snapshot) -> Comparison:
         """Hold the text now against what was planned, value by value."""
-        return Comparison(tuple(_state(change, _text(after)) for change in changes))
+        return Comparison(tuple(_state(change, _text(after), self._seals) for change in changes))
 
     async def verify(
         self, changes: Sequence[Change], before: Snapshot, earlier: Sequence[Snapshot], wait_s: float
@@ -74,7 +79,23 @@ class EnvironmentFileTarget:
     def undo(self, changes: Sequence[Change], before: Snapshot, now: Snapshot) -> tuple[Change, ...]:
         """The inverse of the edits that are not as before."""
         text = _text(now)
-        return tuple(change.inverse() for change in reversed(changes) if _state(change, text) != "before")
+        return tuple(change.inverse() for change in reversed(changes) if _state(change, text, self._seals) != "before")
+
+    def _opened(self, changes: Sequence[Change]) -> list[Change]:
+        """The changes with sealed values put in. Raises `StateError` for one that this process does not know."""
+        opened = []
+        for change in changes:
+            after = change.after
+            if isinstance(after, ConfigValue) and after.seal is not None:
+                value = None if self._seals is None else self._seals.opened(after.seal)
+                if value is None:
+                    raise StateError(
+                        f"{self._path}: the secret value of {after.path} is not known to this process",
+                        hint="run: sophia secrets rotate, which takes the rotation up where it stopped",
+                    )
+                change = replace(change, after=ConfigValue(after.path, value))
+            opened.append(change)
+        return opened
 
 
 def edited(text: str, changes: Sequence[Change]) -> str:
@@ -115,16 +136,23 @@ def value_at(text: str, path: str) -> Any:
     return node
 
 
-def _state(change: Change, text: str) -> State:
+def _state(change: Change, text: str, seals: Seals | None = None) -> State:
     payload = change.after if change.after is not None else change.before
     if not isinstance(payload, ConfigValue):
         return "neither"
     found = value_at(text, payload.path)
-    after = change.after.value if isinstance(change.after, ConfigValue) else None
-    before = change.before.value if isinstance(change.before, ConfigValue) else None
-    if found == after:
+    if _is(found, change.after, seals):
         return "after"
-    return "before" if found == before else "neither"
+    return "before" if _is(found, change.before, seals) else "neither"
+
+
+def _is(found: Any, side: object, seals: Seals | None) -> bool:
+    """Whether what stands in the file is one side of a change; a sealed value is known by its keyed digest alone."""
+    if not isinstance(side, ConfigValue):
+        return found is None
+    if side.seal is None:
+        return bool(found == side.value)
+    return found is not None and seals is not None and seals.seal(found) == side.seal
 
 
 def _text(snapshot: Snapshot) -> str:

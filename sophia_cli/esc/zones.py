@@ -18,7 +18,8 @@ from sophia_cli.core.dns import (
     shown,
 )
 from sophia_cli.core.settings import DesiredRecord, DesiredZone, Origin
-from sophia_cli.esc.environment import Node
+from sophia_cli.esc.document import parse_path
+from sophia_cli.esc.environment import UNKNOWN, Node
 from sophia_cli.esc.sections import Section
 
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\Z")
@@ -169,14 +170,18 @@ def _records(fields: Section, zone: str, ttl: int | None) -> Iterator[DesiredRec
         _at_section(fields, "give value or values, not both")
     elif not fields.has("value") and not fields.has("values"):
         _missing(fields, "value")
-    values = [*fields.texts_with_nodes("values")]
-    single = fields.get("value")
+    links = [*_links(fields, "value"), *_links(fields, "values")]
+    values = [*fields.texts_with_nodes("values", without=[node for _, node in links])]
+    single = None if fields.has("value") and links else fields.get("value")
     if single is not None:
         text = fields.text_of(single, fields.path_of("value"))
         values = [(text, single)] if text is not None else []
     fields.finish()
     if name is None or kind is None:
         return
+    for takes, node in links:
+        link = Record(ascii_name(name.strip()) or "@", kind.strip().upper(), UNKNOWN, own_ttl, priority)
+        yield DesiredRecord(link, fields.path, protect, origin=node.origin, takes=takes)
     nodes = {key: fields.get(key) for key in ("name", "type", "ttl", "priority")}
     for text, node in values:
         record = normalised(Record(name, kind, text, own_ttl, priority), zone)
@@ -190,6 +195,18 @@ def _records(fields: Section, zone: str, ttl: int | None) -> Iterator[DesiredRec
                 f"values.{fields.path_of('priority')}",
             )
         yield DesiredRecord(record, fields.path, protect, flags & {"name", "value", "ttl", "priority"}, node.origin)
+
+
+def _links(fields: Section, key: str) -> Iterator[tuple[str, Node]]:
+    """The values that are a stack's output and nothing else, as `STACK#OUTPUT`."""
+    node = fields.raw(key)
+    if node is None:
+        return
+    for item in node.value if isinstance(node.value, tuple) and not node.unknown else (node,):
+        if item.unknown and item.note.startswith("${") and item.note.count("${") == 1 and item.note.endswith("}"):
+            steps = parse_path(item.note[2:-1])
+            if steps is not None and len(steps) == 4 and steps[0] == "stacks" and steps[2] == "outputs":
+                yield f"{steps[1]}#{steps[3]}", item
 
 
 def _report(fields: Section, record: Record, zone: str, nodes: Mapping[str, Node | None]) -> bool:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
-from sophia_cli.core.changes import SECRET, Change, ConfigValue, Delegation, EmailMode
-from sophia_cli.core.dns import Record
+from sophia_cli.core.changes import Change
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.policy import Verdict
+from sophia_cli.output.changes import SIGNS, change_lines, payload_text, value_text, what
 from sophia_cli.output.foreign import escaped, html_escaped, markdown_escaped
 from sophia_cli.output.style import Palette
-
-_SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_VALUE_WIDTH = 72
 
 
 def text(plan: Plan, verdict: Verdict, *, colour: bool = False, verbose: bool = False) -> str:
@@ -47,94 +43,13 @@ def _target_lines(plan: Plan, target: str, palette: Palette, *, verbose: bool) -
         why = escaped(one.why)
         lines.append(
             palette.paint(
-                "dim", f"  = {'':<4}{one.record.type:<6} {escaped(one.record.name):<14} {_value(one.record)}  ({why})"
+                "dim",
+                f"  = {'':<4}{one.record.type:<6} {escaped(one.record.name):<14} {value_text(one.record)}  ({why})",
             )
         )
     if len(kept) > len(shown):
         lines.append(palette.paint("dim", f"  = {len(kept) - len(shown)} more kept; -v shows them"))
     return [*lines, ""]
-
-
-def change_lines(change: Change, palette: Palette) -> list[str]:
-    """One change: sign, what, before and after, risk and why."""
-    sign = palette.paint(change.action, _SIGNS[change.action])
-    risk = palette.paint(change.risk, change.risk)
-    head = f"  {sign} {change.id:<4}{_what(change)}"
-    tail = f"{risk}  {palette.paint('dim', escaped(change.reason) + _source(change))}"
-    details = _details(change, palette)
-    return [
-        f"{head}  {details[0]}" if details else head,
-        *(f"        {line}" for line in details[1:]),
-        f"        {tail}",
-    ]
-
-
-def _source(change: Change) -> str:
-    return "" if change.source == "config" else f" [{escaped(change.source)}]"
-
-
-def _what(change: Change) -> str:
-    payload = change.after if change.after is not None else change.before
-    if isinstance(payload, Record):
-        name = SECRET if "name" in change.hidden else escaped(payload.name)
-        return f"{payload.type:<6} {name:<14}"
-    return {"dns.email_type": "mail mode", "dns.nameservers": "name servers", "config.value": "environment"}[
-        change.kind
-    ]
-
-
-def _details(change: Change, palette: Palette) -> list[str]:
-    before, after = change.before, change.after
-    if isinstance(before, Record) and isinstance(after, Record):
-        return _record_update(before, after, change, palette)
-    sides = [("delete", before), ("create", after)]
-    shown = [palette.paint(style, _payload(side, change)) for style, side in sides if side is not None]
-    return [" -> ".join(shown)] if len("".join(shown)) < 2 * _VALUE_WIDTH else shown
-
-
-def _record_update(before: Record, after: Record, change: Change, palette: Palette) -> list[str]:
-    parts: list[str] = []
-    if before.value != after.value:
-        old = palette.paint("delete", _quoted(before))
-        new = palette.paint("create", SECRET if "value" in change.hidden else _quoted(after))
-        if len(before.value) + len(after.value) > _VALUE_WIDTH:
-            return [old, f"-> {new}", *_small(before, after)]
-        parts.append(f"{old} -> {new}")
-    else:
-        parts.append(_quoted(after))
-    return ["  ".join([*parts, *_small(before, after)])]
-
-
-def _small(before: Record, after: Record) -> list[str]:
-    parts = []
-    if before.ttl != after.ttl:
-        parts.append(f"ttl {before.ttl} -> {after.ttl}")
-    if before.priority != after.priority:
-        parts.append(f"priority {before.priority} -> {after.priority} (two writes: the provider ignores one)")
-    return parts
-
-
-def _payload(payload: object, change: Change) -> str:
-    if isinstance(payload, Record):
-        value = SECRET if payload is change.after and "value" in change.hidden else _value(payload)
-        return f"{value}  ttl {payload.ttl}"
-    if isinstance(payload, EmailMode):
-        return payload.email_type
-    if isinstance(payload, Delegation):
-        return ", ".join(payload.nameservers) or "the provider's own"
-    if isinstance(payload, ConfigValue):
-        return f"{escaped(payload.path)}: {escaped(json.dumps(payload.value, ensure_ascii=False))}"
-    return ""
-
-
-def _value(record: Record) -> str:
-    priority = f"{record.priority} " if record.priority is not None else ""
-    return priority + _quoted(record)
-
-
-def _quoted(record: Record) -> str:
-    shown = escaped(record.value)
-    return f'"{shown}"' if record.type == "TXT" else shown
 
 
 def summary_line(plan: Plan, palette: Palette) -> str:
@@ -144,6 +59,11 @@ def summary_line(plan: Plan, palette: Palette) -> str:
         f"{counts['create']} to create",
         f"{counts['update']} to update",
         f"{counts['delete']} to delete",
+        *(
+            f"{counts[action]} to {action}"
+            for action in ("replace", "import", "refresh", "unknown")
+            if action in counts
+        ),
         f"{counts['unchanged']} unchanged",
         f"{counts['kept']} kept",
     ]
@@ -156,7 +76,7 @@ def verdict_lines(plan: Plan, verdict: Verdict, palette: Palette) -> list[str]:
         return (
             []
             if plan.proposals
-            else [palette.paint("green", "Nothing to do: the zones are what the environment says.")]
+            else [palette.paint("green", "Nothing to do: the targets are what the environment says.")]
         )
     styles = {"allow": "green", "ask": "yellow", "deny": "red"}
     said = {"allow": "allowed", "ask": "wants a person", "deny": "refused"}[verdict.decision]
@@ -176,11 +96,10 @@ def proposal_lines(proposals: Iterable[Proposal], palette: Palette) -> list[str]
     """The specialists' proposals, each with its changes, reason, source and confidence."""
     lines: list[str] = []
     for proposal in proposals:
+        answers = f", answers {escaped(proposal.finding)}" if proposal.finding else ""
+        source = f"[{escaped(proposal.source)}, confidence {proposal.confidence}{answers}]"
         lines.append(
-            f"{palette.paint('magenta', proposal.id)}  {escaped(proposal.reason)}  "
-            + palette.paint(
-                "dim", f"[{escaped(proposal.source)}, confidence {proposal.confidence}, answers {proposal.finding}]"
-            )
+            f"{palette.paint('magenta', proposal.id)}  {escaped(proposal.reason)}  {palette.paint('dim', source)}"
         )
         for change in proposal.changes:
             lines += change_lines(change, palette)
@@ -229,11 +148,11 @@ def markdown(plan: Plan, verdict: Verdict) -> str:
 
 def _markdown_row(change: Change) -> str:
     cells = [
-        _SIGNS[change.action],
+        SIGNS[change.action],
         markdown_escaped(change.target),
-        markdown_escaped(" ".join(_what(change).split())),
-        markdown_escaped(_payload(change.before, change)),
-        markdown_escaped(_payload(change.after, change)),
+        markdown_escaped(" ".join(what(change).split())),
+        markdown_escaped(payload_text(change.before, change)),
+        markdown_escaped(payload_text(change.after, change)),
         change.risk,
         markdown_escaped(change.reason),
     ]
@@ -245,14 +164,14 @@ def html(plan: Plan, verdict: Verdict) -> str:
     rows = "".join(
         "<tr class='{}'><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>".format(
             change.action,
-            _SIGNS[change.action],
+            SIGNS[change.action],
             *(
                 html_escaped(cell)
                 for cell in (
                     change.target,
-                    _what(change),
-                    _payload(change.before, change),
-                    _payload(change.after, change),
+                    what(change),
+                    payload_text(change.before, change),
+                    payload_text(change.after, change),
                     change.risk,
                     change.reason,
                 )

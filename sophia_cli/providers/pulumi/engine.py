@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
 import re
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +15,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from sophia_cli.core.errors import BadResponse, Refused, SophiaError
+from sophia_cli.core.errors import BadResponse, Locked, Refused, SophiaError
 from sophia_cli.core.stack_steps import EngineStep, fold
 from sophia_cli.core.stacks import SECRET, Output
 from sophia_cli.providers.pulumi.configuration import Setting, ciphertexts_in, current
@@ -28,7 +30,7 @@ from sophia_cli.providers.pulumi.explain import (
     timed_out,
     too_old,
 )
-from sophia_cli.providers.pulumi.process import Call, Cli, Finished
+from sophia_cli.providers.pulumi.process import Call, Cli, Finished, is_alive
 
 Progress = Callable[[EngineStep], None]
 """Told of each step of an update as it happens. Whatever it raises is noted and stops nothing."""
@@ -228,7 +230,13 @@ class Engine:
         steps: asyncio.Queue[EngineStep | None] = asyncio.Queue()
         display = asyncio.create_task(_show(steps, on_step))
         try:
-            stream = await self._streamed(args, self.limits.update_s, steps)
+            try:
+                stream = await self._streamed(args, self.limits.update_s, steps)
+            except Locked as exc:
+                if not _are_dead(exc.details.get("holders") or ()):
+                    raise
+                await self.cancel()  # an engine of this machine that was killed holds nothing any more
+                stream = await self._streamed(args, self.limits.update_s, steps)
         finally:
             steps.put_nowait(None)
             await asyncio.wait({display})
@@ -333,6 +341,15 @@ async def _show(steps: asyncio.Queue[EngineStep | None], on_step: Progress | Non
     while (step := await steps.get()) is not None:
         if on_step is not None:
             on_step(step)
+
+
+def _are_dead(holders: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every holder of a lock was this user's process on this machine, and is gone (a file backend names them)."""
+    try:
+        own = f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return False
+    return bool(holders) and all(one["by"] == own and not is_alive(one["pid"]) for one in holders)
 
 
 def _message(message: str) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ def sweep(parent: Path) -> None:
     """Remove what a process of this machine that was killed left in the folder for temporary files."""
     for folder in parent.glob(f"{SCRATCH_PREFIX}*-{_machine()}-*"):
         number = folder.name.removeprefix(SCRATCH_PREFIX).partition("-")[0]
-        if number.isdecimal() and not _is_alive(int(number)):
+        if number.isdecimal() and not is_alive(int(number)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -225,7 +225,8 @@ def _machine() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine is there."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
