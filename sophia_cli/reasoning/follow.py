@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,12 +36,43 @@ _SMALL = frozenset(
 )
 
 
+_PROPOSING = re.compile(r"(suggest|propos|recommend|advis)(e|ed|es|ing|s)?|(suggestion|proposal|recommendation)s?")
+_AROUND = frozenset(
+    {
+        "do",
+        "did",
+        "are",
+        "you",
+        "i",
+        "sophia",
+        "this",
+        "that",
+        "these",
+        "those",
+        "it",
+        "the",
+        "is",
+        "was",
+        "being",
+        "to",
+        "me",
+        "us",
+        "now",
+        "so",
+        "here",
+    }
+)
+_NUMBER = re.compile(r"p\d{1,3}")
+
+
 def read(tokens: Sequence[Token], surroundings: Surroundings) -> tuple[Intent, ...] | None:
     """The previous intent as a follow-up changes it, or None when the sentence stands by itself."""
+    spoken = [token for token in tokens if token.kind not in {"comma", "stop", "question"}]
+    if (asked := _proposal(spoken)) is not None:
+        return (asked,)
     if not surroundings.previous or len(tokens) > 8:
         return None
     before = surroundings.previous[-1]
-    spoken = [token for token in tokens if token.kind not in {"comma", "stop", "question"}]
     texts = [token.text for token in spoken]
     if texts == ["why"]:
         return _why(before)
@@ -57,11 +89,26 @@ def read(tokens: Sequence[Token], surroundings: Surroundings) -> tuple[Intent, .
     return None
 
 
+def _proposal(spoken: Sequence[Token]) -> i.ExplainProposal | None:
+    """`why do you suggest this?`, `why p2?`: a question about what is proposed, and nothing else in the sentence."""
+    words = [token.raw.lower() for token in spoken]
+    asks = 1 if words[:1] == ["why"] else 2 if words[:2] == ["how", "come"] else 0
+    if not asks or len(words) > 10:
+        return None
+    named = [word for word in words[asks:] if _NUMBER.fullmatch(word)]
+    rest = [word for word in words[asks:] if word not in _AROUND and word not in named]
+    if len(named) > 1 or not (named or rest) or any(_PROPOSING.fullmatch(word) is None for word in rest):
+        return None
+    return i.ExplainProposal(named[0] if named else None)
+
+
 def _why(before: Intent) -> tuple[Intent, ...] | None:
     if isinstance(before, i.Analyze | i.ExplainFinding):
         return (i.ExplainFinding(),)
     if isinstance(before, i.WhatChanged):
         return (replace(before, asks="why"),)
+    if isinstance(before, i.OptimizeInfrastructure | i.OptimizeCertificates | i.ExplainProposal):
+        return (i.ExplainProposal(),)
     return None
 
 
@@ -81,13 +128,17 @@ def _another(before: Intent, token: Token, surroundings: Surroundings) -> tuple[
     return None
 
 
+# Types in which a bare number could be something else than the TTL.
+_NUMBERED = frozenset({"MX", "SRV", "TXT", "CAA"})
+
+
 def _instead(before: Intent, token: Token) -> tuple[Intent, ...] | None:
     """The same with another number, length or address, where the intent has exactly one place for it."""
     length = token.when.seconds if token.when is not None and token.when.kind == "duration" else None
     number = int(token.text) if token.kind == "number" and token.text.isdigit() else None
     if isinstance(before, i.SetRecord | i.CreateRecord):
         seconds = length or number
-        if seconds is not None and before.ttl is not None:
+        if seconds is not None and (before.ttl is not None or before.type not in _NUMBERED):
             return (replace(before, ttl=seconds),)
         family = {"A": "ip4", "AAAA": "ip6"}.get(before.type)
         return (replace(before, value=token.text),) if token.kind == family and before.value else None

@@ -447,6 +447,20 @@ class ExplainFinding(Intent):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class ExplainProposal(Intent):
+    """Why something is proposed; `proposal` None is all that is proposed now."""
+
+    name: ClassVar[str] = "explain_proposal"
+    proposal: str | None = None
+
+    def _words(self) -> list[str]:
+        return ["config", "learning"]
+
+    def phrase(self) -> str:
+        return f"tell why {self.proposal or 'what I propose'} is proposed"
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ExplainSetting(Intent):
     """Where a value of the environment comes from."""
 
@@ -755,6 +769,7 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "path": lambda text: slots.word(text, "a setting"),
     "percent": lambda number: slots.whole(number, "a percentage of", 1, 1000),
     "priority": lambda number: slots.whole(number, "a priority of", 0, 65_535),
+    "proposal": lambda text: slots.word(text, "a proposal"),
     "record": slots.record_name,
     "run": lambda text: slots.word(text, "a run"),
     "secret": lambda text: slots.word(text, "a secret"),
@@ -772,7 +787,8 @@ ALL: Final[tuple[type[Intent], ...]] = (
     *(CreateRecord, SetRecord, RemoveRecord, SetMail),
     *(CreateEnvironment, ExpireEnvironment, DestroyEnvironment, ScaleService, OptimizeInfrastructure),
     *(IssueCertificate, RenewCertificate, InspectCertificate, OptimizeCertificates, RotateSecret),
-    *(Analyze, ExplainFinding, ExplainSetting, MakePlan, Deploy, Heal, RollbackRun, UndoLast, Freeze, Thaw, ImportZone),
+    *(Analyze, ExplainFinding, ExplainProposal, ExplainSetting, MakePlan, Deploy, Heal, RollbackRun, UndoLast),
+    *(Freeze, Thaw, ImportZone),
     *(WhatChanged, ShowCost, ShowRenewals, ShowExpiry, ShowStatus, VerifyAudit, Doctor, Help),
 )
 

@@ -38,6 +38,7 @@ EXAMPLES: tuple[tuple[i.Intent, str], ...] = (
     (i.RotateSecret("namecheap.api_key"), "sophia secrets rotate namecheap.api_key"),
     (i.Analyze("dns:example.com", "dns"), "sophia analyze --agent dns dns:example.com"),
     (i.ExplainFinding("DNS-CNAME-APEX"), "sophia analyze -v"),
+    (i.ExplainProposal("p1"), "sophia config learning"),
     (i.ExplainSetting("dns.ttl"), "sophia config explain dns.ttl"),
     (i.MakePlan("qa"), "sophia plan --stack qa"),
     (i.Deploy(target="dns:example.com"), "sophia deploy --target dns:example.com"),

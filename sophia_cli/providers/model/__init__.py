@@ -1,0 +1,1 @@
+"""Language models at OpenAI-compatible hosts: chat completions over a guarded connection."""

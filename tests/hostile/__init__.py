@@ -1,0 +1,1 @@
+"""The hostile model: scripted, adversarial and broken language models, and what must hold against them."""
