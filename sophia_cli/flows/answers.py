@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from sophia_cli.checks.registry import CHECKS
 from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record
+from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
 from sophia_cli.core.plan import zone_target
+from sophia_cli.flows import certificate_answers
+from sophia_cli.flows.plan import observe
 from sophia_cli.flows.reply import Reply, World
 from sophia_cli.reasoning import intents as said
 
@@ -54,11 +58,9 @@ def _listed(run: Run) -> str:
 
 
 async def registrations(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    """When domains run out, as the registrar lists them; certificates are not looked at."""
+    """When domains run out, as the registrar lists them, or certificates, as they are served."""
     if getattr(intent, "kind", "domain") == "certificate":
-        return replace(
-            reply, refused="when a certificate runs out cannot be told: this version does not look at served ones"
-        )
+        return await certificate_answers.inspect(reply, intent, world, now)
     wanted = getattr(intent, "subject", None)
     ours = {zone.name for zone in world.settings.zones}
     rows = [row for row in await world.registrations() if row.name in ours and wanted in (None, row.name)]
@@ -76,8 +78,12 @@ async def registrations(reply: Reply, intent: said.Intent, world: World, now: da
 async def status(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     """What the specialists find about a domain or a record."""
     kind = getattr(intent, "kind", "domain")
-    if kind in ("service", "stack"):
-        return replace(reply, refused=f"the state of a {kind} cannot be told: this version does not look at stacks")
+    if kind == "stack":
+        return replace(reply, answer=f"That is shown by: {intent.command()}")
+    if kind == "service":
+        return replace(reply, refused="the state of a service cannot be told: this version does not measure it")
+    if isinstance(intent, said.ShowStatus) and kind == "record" and intent.domain is not None:
+        return await _record(reply, intent.subject, intent.domain, world)
     agent = getattr(intent, "agent", None)
     found = await world.findings(None if agent is None else [agent])
     domain = getattr(intent, "domain", None) or getattr(intent, "target", None) or getattr(intent, "subject", None)
@@ -87,6 +93,48 @@ async def status(reply: Reply, intent: said.Intent, world: World, now: datetime)
     more = f"\n{len(found) - 8} more; {reply.command} lists them" if len(found) > 8 else ""
     answer = ("\n".join(worst) + more) if worst else "Nothing is wrong as far as the zone alone tells."
     return replace(reply, answer=answer, evidence=tuple(one.id for one in found[:8]))
+
+
+async def _record(reply: Reply, name: str, domain: str, world: World) -> Reply:
+    """The records that a zone has at a name now, and the findings that name them."""
+    target = zone_target(domain)
+    readers = {target: world.ground.targets[target]}
+    zone = (await observe(world.settings, readers, world.ground.store))[0].zone
+    rows = zone.at(name)
+    lines = [f"{row.type} {zone.fqdn(name)} is {row.value}, TTL {row.ttl}" for row in rows]
+    named = [one for one in await world.findings(None) if one.target == target and _names(one, name)]
+    lines += [f"{one.severity}: {one.title} ({one.id})" for one in named[:5]]
+    answer = "\n".join(lines) if rows else f"{target} has no record at {name}."
+    evidence = (*(f"{target} {row.type} {name}" for row in rows), *(one.id for one in named[:5]))
+    return replace(reply, answer=answer, evidence=evidence)
+
+
+def _names(finding: Finding, name: str) -> bool:
+    """Whether a finding rests on a record of that name."""
+    return any(row.get("name") == name for row in finding.evidence.get("records", ()) if isinstance(row, dict))
+
+
+async def explain_finding(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """What a finding says, what it rests on and what mends it; for one that is not there now, what its check looks for."""
+    assert isinstance(intent, said.ExplainFinding)
+    found = [one for one in await world.findings(None) if intent.finding in (None, one.id)]
+    if not found:
+        rule = next((check.rule for check in CHECKS if check.rule.id == intent.finding), None)
+        if rule is None:
+            return replace(
+                reply, refused=f"there is no check {intent.finding or ''}; sophia analyze lists the findings"
+            )
+        said_now = f"{rule.id} is not found now. It looks for this: {rule.text} ({rule.source})."
+        return replace(reply, answer=said_now, evidence=(rule.id,))
+    lines = []
+    for one in found[:3]:
+        lines.append(f"{one.id}, {one.severity}, {one.target}: {one.title}")
+        lines += [f"    {text}" for text in (one.help, f"source: {one.source}" if one.source else "") if text]
+        mends = "sophia analyze --fix" if one.fix is not None else one.no_fix
+        lines += [f"    mended by: {mends}"] if mends else []
+    if len(found) > 3:
+        lines.append(f"{len(found) - 3} more; sophia analyze -v lists them")
+    return replace(reply, answer="\n".join(lines), evidence=tuple(dict.fromkeys(one.id for one in found[:3])))
 
 
 async def verify_log(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
@@ -103,7 +151,7 @@ async def help_(reply: Reply, intent: said.Intent, world: World, now: datetime) 
         "create a subdomain for the new dashboard",
         "remove the old blog record",
         "what changed yesterday?",
-        "is example.com all right?",
+        "is example.com healthy?",
         "undo that",
     )
     return replace(reply, answer="Say what you want, for example:\n  " + "\n  ".join(examples))

@@ -10,14 +10,20 @@ from typing import Any
 from sophia_cli.core.changes import Change, EmailMode
 from sophia_cli.core.dns import Record, Zone, relative
 from sophia_cli.core.errors import Refused, SophiaError, UsageError
+from sophia_cli.core.findings import Proposal
+from sophia_cli.core.language import Prompt
 from sophia_cli.core.plan import zone_target
 from sophia_cli.core.settings import DesiredZone
-from sophia_cli.flows import answers
+from sophia_cli.flows import answers, certificate_answers
+from sophia_cli.flows.counsel import reading, reading_question
 from sophia_cli.flows.edit import Edit, RemoveRecord, SetRecord, checked, find_zone, plan_changes, plan_edits
-from sophia_cli.flows.plan import make_plan, observe
+from sophia_cli.flows.learning import Learnt, learnt, offered, why_proposed
+from sophia_cli.flows.plan import Judged, make_plan, observe
+from sophia_cli.flows.plan import judged as judge_again
 from sophia_cli.flows.proposals import proposals
-from sophia_cli.flows.reply import Reply, World
+from sophia_cli.flows.reply import ENGINE, Reply, World
 from sophia_cli.flows.rollback import plan_rollback
+from sophia_cli.flows.stack_asking import create_environment, destroy_environment, expire_environment, scale_service
 from sophia_cli.reasoning import intents as said
 from sophia_cli.reasoning.engine import read
 from sophia_cli.reasoning.reading import NotAWrite, OutOfScope, Surroundings, Unclear, Understood
@@ -26,14 +32,52 @@ from sophia_cli.reasoning.reading import NotAWrite, OutOfScope, Surroundings, Un
 async def ask(text: str, world: World) -> Reply:
     """Read a sentence and answer it, plan it, ask back or refuse. Writes nothing."""
     now = world.ground.clock.now()
-    found = read(text, await _surroundings(world), now)
+    around = await _surroundings(world)
+    found = read(text, around, now)
+    if isinstance(found, Unclear) and world.counsel is not None:
+        guessed = await reading(text, around, now, world.counsel)
+        if guessed:
+            return await _by_model(text, guessed, world, world.counsel.engine, now)
     if isinstance(found, Unclear):
-        return Reply(text, "", clarify=(found.question, *(intent.phrase() for intent in found.readings)))
+        choices = found.readings
+        return Reply(text, "", clarify=(found.question, *(one.phrase() for one in choices)), choices=choices)
     if isinstance(found, NotAWrite):
         return Reply(text, "No change is asked for.", answer=found.render())
     if isinstance(found, OutOfScope):
         return Reply(text, "", refused=found.render())
-    reply = Reply(text, found.render(), found.intents, _command(found.intents))
+    return await _done(Reply(text, found.render(), found.intents, _command(found.intents)), found, world, now)
+
+
+async def question_for_model(text: str, world: World) -> Prompt | None:
+    """What a model would be asked about a sentence; None where the grammar understands it, or it is too long to be one."""
+    now, around = world.ground.clock.now(), await _surroundings(world)
+    if not isinstance(read(text, around, now), Unclear):
+        return None
+    return reading_question(text, around, now)
+
+
+async def as_meant(reply: Reply, world: World) -> Reply:
+    """The reply to a reading that a model made and a person has confirmed at the terminal: its plan is the person's."""
+    found = Understood(reply.intents, 1.0)
+    confirmed = replace(reply, judged=None, engine=ENGINE)
+    return await _done(confirmed, found, world, world.ground.clock.now())
+
+
+async def _by_model(text: str, guessed: tuple[said.Intent, ...], world: World, engine: str, now: datetime) -> Reply:
+    """The reply to a model's reading: every change in its plan is the model's, so policy wants a person for it."""
+    found = Understood(guessed, 0.5)
+    phrases = "; then ".join(intent.phrase() for intent in guessed)
+    shown = f"I did not understand this myself; {engine} reads it as: {phrases}."
+    reply = await _done(Reply(text, shown, guessed, _command(guessed), engine=engine), found, world, now)
+    if reply.judged is None:
+        return reply
+    plan = reply.judged.plan
+    plan = replace(plan, changes=tuple(replace(change, source=engine) for change in plan.changes))
+    seen = list(reply.judged.seen.values())
+    return replace(reply, judged=await judge_again(plan, reply.judged.policy, seen, world.ground.store, now))
+
+
+async def _done(reply: Reply, found: Understood, world: World, now: datetime) -> Reply:
     try:
         return await _understood(reply, found, world, now)
     except (Refused, UsageError) as exc:
@@ -74,33 +118,26 @@ async def _understood(reply: Reply, found: Understood, world: World, now: dateti
 
 _EDITS = (said.CreateRecord, said.SetRecord, said.RemoveRecord)
 
-# What this version cannot do, by intent, and what is missing for it.
-_MISSING: Mapping[type[said.Intent], str] = {
-    said.CreateEnvironment: "a new environment is a new Pulumi stack, and stacks cannot be written by this version",
-    said.ExpireEnvironment: "environments are Pulumi stacks, and stacks cannot be written by this version",
-    said.DestroyEnvironment: "environments are Pulumi stacks, and stacks cannot be written by this version",
-    said.ScaleService: "scaling changes the configuration of a Pulumi stack, and stacks cannot be written by this version",
-    said.IssueCertificate: "certificates cannot be issued by this version",
-    said.RenewCertificate: "certificates cannot be renewed by this version",
-    said.InspectCertificate: "served certificates cannot be inspected by this version",
-    said.RotateSecret: "secrets cannot be rotated by this version",
-    said.ExplainFinding: "a single finding cannot be explained in words yet; its help and source stand in the analysis",
-}
-
 # What has a command of its own and is not done on a sentence: the answer is the command.
-_COMMANDS = (said.Heal, said.Freeze, said.Thaw, said.ImportZone, said.ExplainSetting, said.Doctor)
+_COMMANDS = (said.RotateSecret, said.Heal, said.Freeze, said.Thaw, said.ImportZone, said.ExplainSetting, said.Doctor)
 
 
 async def _single(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
-    missing = _MISSING.get(type(intent))
-    if missing is not None:
-        return replace(reply, refused=missing)
     if isinstance(intent, _COMMANDS):
         return replace(reply, answer=f"That is done by: {intent.command()}")
     handlers: Mapping[type[said.Intent], Callable[..., Awaitable[Reply]]] = {
         said.SetMail: _mail,
+        said.CreateEnvironment: create_environment,
+        said.ExpireEnvironment: expire_environment,
+        said.DestroyEnvironment: destroy_environment,
+        said.ScaleService: scale_service,
         said.OptimizeInfrastructure: _optimize,
-        said.OptimizeCertificates: _optimize,
+        said.OptimizeCertificates: certificate_answers.optimize,
+        said.ExplainProposal: _why_proposed,
+        said.ExplainFinding: answers.explain_finding,
+        said.IssueCertificate: certificate_answers.issue,
+        said.RenewCertificate: certificate_answers.renew,
+        said.InspectCertificate: certificate_answers.inspect,
         said.MakePlan: _environment,
         said.Deploy: _environment,
         said.RollbackRun: _rollback,
@@ -192,21 +229,33 @@ async def _environment(reply: Reply, intent: said.Intent, world: World, now: dat
 async def _optimize(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     """The specialists' proposals, beside the environment's own plan; nothing is accepted by asking."""
     judged = await make_plan(world.settings, world.ground.targets, world.ground.store, now)
-    made = proposals(world.settings, [seen.zone for seen in judged.seen.values()], now, judged.plan)
-    if isinstance(intent, said.OptimizeCertificates):
-        made = tuple(proposal for proposal in made if _is_about_certificates(proposal.source))
+    made, _ = await _offered(world, judged, now)
     judged = replace(judged, plan=replace(judged.plan, proposals=made))
     answer = f"{len(made)} proposals, made by rules; accept them singly with: sophia deploy --accept ID"
-    if isinstance(intent, said.OptimizeCertificates):
-        answer += ". What is served cannot be measured by this version: only the zone's side (CAA) is looked at."
     if not made:
-        answer = "The specialists have nothing to propose." + answer.partition(".")[2]
-    return replace(reply, judged=judged, answer=answer, evidence=tuple(proposal.finding for proposal in made))
+        answer = "The specialists have nothing to propose."
+    return replace(reply, judged=judged, answer=answer, evidence=_cited(made))
 
 
-def _is_about_certificates(source: str) -> bool:
-    """Whether a rule is one of the certificates' (CAA says who may issue them)."""
-    return source.removeprefix("rule:").startswith(("CAA-", "TLS-", "CERT-"))
+def _cited(made: Sequence[Proposal]) -> tuple[str, ...]:
+    """The findings that proposals answer, and the rules of those that answer none."""
+    return tuple(dict.fromkeys(id for one in made for id in (one.finding or one.source).split(", ")))
+
+
+async def _offered(world: World, judged: Judged, now: datetime) -> tuple[tuple[Proposal, ...], Learnt]:
+    """What is proposed now, each as sure as its rule is, and what that rests on."""
+    made = proposals(world.settings, [seen.zone for seen in judged.seen.values()], now, judged.plan)
+    known = await learnt(world.lessons, world.ground.store.journal, mode=world.settings.intelligence.learning_mode)
+    return await offered(world.settings, made, world.file, known), known
+
+
+async def _why_proposed(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """Each proposal's rule and reason, and how sure the rule is by its formula."""
+    assert isinstance(intent, said.ExplainProposal)
+    judged = await make_plan(world.settings, world.ground.targets, world.ground.store, now)
+    made, known = await _offered(world, judged, now)
+    answer, evidence = why_proposed(made, known, intent.proposal)
+    return replace(reply, answer=answer, evidence=evidence)
 
 
 async def _rollback(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:

@@ -107,7 +107,7 @@ class World:
     certificate: CertificateTarget | None = None
     """The environment's certificate; None where it asks for none that can be had here."""
     endpoints: Callable[[Sequence[str]], Awaitable[tuple[Endpoint, ...]]] | None = None
-    """Shakes hands with port 443 of hosts; None: nobody does."""
+    """Shakes hands with hosts, on port 443 and where they are watched; None: nobody does."""
     analysis: Callable[[Sequence[str]], Awaitable[Analysis]] | None = None
     """What specialists see of the environment's zones, live."""
     lessons: Lessons | None = None

@@ -104,8 +104,7 @@ def test_what_does_not_plainly_order_a_change_never_writes(acme: Shop, text: str
     [
         ("Deploy a new staging environment for testing the new API", "create_environment", "stack"),
         ("Optimize our SSL certificate configuration for performance", "optimize_certificates", ""),
-        ("renew the certificate for acme.example", "renew_certificate", "certificate"),
-        ("rotate the namecheap key", "rotate_secret", "secret"),
+        ("renew the certificate for acme.example", "renew_certificate", "ssl.domains names none"),
     ],
 )
 def test_what_this_version_cannot_do_is_read_and_refused_by_name(
@@ -119,6 +118,30 @@ def test_what_this_version_cannot_do_is_read_and_refused_by_name(
         assert (ran.code, missing in ran.data["refused"]) == (3, True)
     else:
         assert ran.code == 0
+
+
+def test_a_rotation_is_not_done_on_a_sentence_but_by_its_command(acme: Shop) -> None:
+    ran = ask(acme, "rotate the namecheap key", "--yes")
+    assert (ran.code, ran.data["intent"]["name"], ran.data["plan"]) == (0, "rotate_secret", None)
+    assert ran.data["answer"] == f"That is done by: {ran.data['command']}"
+
+
+@pytest.mark.parametrize("text", ["where does api point?", "what is the ip of api?"])
+def test_a_question_about_a_record_is_answered_with_the_record_and_cites_it(acme: Shop, text: str) -> None:
+    ran = ask(acme, text)
+    assert ran.data["answer"].splitlines()[0] == "A api.acme.example is 203.0.113.10, TTL 1800"
+    assert ran.data["evidence"][0] == "dns:acme.example A api"
+    assert "MAIL-DMARC-NONE" not in ran.data["evidence"]
+
+
+def test_a_finding_is_explained_with_its_source_and_what_mends_it(acme: Shop) -> None:
+    ran = ask(acme, "explain MAIL-DMARC-NONE")
+    assert (ran.code, ran.data["evidence"]) == (0, ["MAIL-DMARC-NONE"])
+    assert "no DMARC record" in ran.data["answer"]
+    assert "mended by: sophia analyze --fix" in ran.data["answer"]
+    absent = ask(acme, "explain DNS-CNAME-APEX")
+    assert "is not found now" in absent.data["answer"]
+    assert "RFC 1912 2.4" in absent.data["answer"]
 
 
 def test_scaling_is_read_with_its_service_and_end_or_asked_back(acme: Shop) -> None:
