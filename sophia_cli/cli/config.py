@@ -57,13 +57,25 @@ def register(app: typer.Typer) -> None:
     def learning(common: Common) -> int:
         """What was learnt from accepted and rejected proposals."""
         only(common, Output.text, Output.json, Output.markdown)
-        from sophia_cli.output.json_v1 import envelope
+        return asyncio.run(_learning(common))
 
-        if common.output is Output.json:
-            result(envelope("learning", {"rules": []}))
-        else:
-            said(common, "Nothing is learnt yet: this version weighs every rule as it was shipped.\n")
-        return 0
+
+async def _learning(common: Common) -> int:
+    from sophia_cli.cli.environments import load_settings
+    from sophia_cli.cli.runtime import lessons_of, local_state
+    from sophia_cli.flows.learning import learnt
+    from sophia_cli.output.json_v1 import envelope
+    from sophia_cli.output.learning import learning_text
+
+    _, settings = await load_settings(common)
+    state, wishes = local_state(common), settings.intelligence
+    known = await learnt(lessons_of(state.root), state.store.journal, mode=wishes.learning_mode)
+    data = known.data(wishes.optimization_level)
+    if common.output is Output.json:
+        result(envelope("learning", data))
+    else:
+        said(common, learning_text(data))
+    return 0
 
 
 def _data(environment: Environment, diagnostics: list[dict[str, Any]], *, reveal: bool) -> dict[str, Any]:
