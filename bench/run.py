@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-OCTODNS = "octodns==1.22.0"
+OCTODNS = ("octodns==1.22.0", "octodns-bind==1.1.0")
 SOPHIA = (sys.executable, "-m", "sophia_cli")
 LATENCY_S = 0.5
 FIXED_WAIT_S = 60.0
@@ -54,10 +54,11 @@ app()
 
 @dataclass(frozen=True)
 class Cost:
-    """What processes cost: CPU (user and system) and wall seconds, one entry a run."""
+    """What processes cost: CPU (user and system) and wall seconds, one entry a run; the greatest peak of memory, in bytes."""
 
     cpu_s: tuple[float, ...]
     wall_s: tuple[float, ...]
+    peak: int
 
     def __str__(self) -> str:
         return f"{min(self.cpu_s):7.3f} s min {statistics.median(self.cpu_s):7.3f} s median CPU"
@@ -65,7 +66,7 @@ class Cost:
 
 def process(words: Sequence[str], runs: int, cwd: Path | None = None, ok: Sequence[int] = (0,)) -> Cost:
     """Run a command some times. Its output goes nowhere; a wrong exit code is an error."""
-    cpu, wall = [], []
+    cpu, wall, peak = [], [], 0
     for _ in range(runs):
         started = time.perf_counter()
         child = subprocess.Popen(words, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=_environment())
@@ -77,7 +78,8 @@ def process(words: Sequence[str], runs: int, cwd: Path | None = None, ok: Sequen
         if child.returncode not in ok:
             raise SystemExit(f"{' '.join(words)}: exit {child.returncode}\n{said.decode(errors='replace')[-2000:]}")
         cpu.append(usage.ru_utime + usage.ru_stime)
-    return Cost(tuple(cpu), tuple(wall))
+        peak = max(peak, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Cost(tuple(cpu), tuple(wall), peak)
 
 
 def _environment() -> dict[str, str]:
@@ -152,25 +154,30 @@ def plan(_: argparse.Namespace) -> None:
 
 
 def diff(options: argparse.Namespace) -> None:
-    """`sophia diff` on generated records (one in a hundred differs), beside octoDNS's dry run of the same.
+    """`sophia diff` on generated records (one in a hundred differs), beside octoDNS's dry run on the same records.
 
-    Whole processes: sophia reads JSON lines and octoDNS YAML, the form each is made for, and reading is part of the cost.
+    Whole processes, reading included. JSON lines stand beside octoDNS's YAML, the form each is made for; master files beside
+    a master file as octoDNS's source and YAML as its target (its zone file provider does not read a target).
     """
     octodns = _octodns()
     for count in (1_000, 10_000, *([100_000] if options.full else [])):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            live, desired = folder / "live.jsonl", folder / "desired.jsonl"
-            live.write_text("".join(json.dumps(one) + "\n" for one in _records(count)))
-            desired.write_text("".join(json.dumps(one) + "\n" for one in _records(count, changed=100)))
-            runs = 3 if count <= 10_000 else 1
-            words = (*SOPHIA, "diff", str(live), str(desired), "--origin", "example.com", "-o", "json")
-            ours = process(words, runs)
-            row(f"sophia diff, {count} records", str(ours))
-            if octodns is None or count > 10_000:
-                continue
-            theirs = process(_octodns_words(octodns, folder, count), min(runs, 2))
-            row(f"octoDNS dry run, {count} records (YAML)", str(theirs), ratio(theirs, ours, "sophia diff"))
+        runs = 3 if count <= 10_000 else 1
+        for form in ("JSON lines", "master files"):
+            with tempfile.TemporaryDirectory() as name:
+                folder = Path(name)
+                files = [_zone_file(folder, which, count, form) for which in ("live", "desired")]
+                words = (*SOPHIA, "diff", *map(str, files), "--origin", "example.com", "-o", "json")
+                ours = process(words, runs)
+                row(f"sophia diff, {count} records, {form}", f"{ours} {_mebibytes(ours)}")
+                if octodns is None:
+                    continue
+                theirs = process(_octodns_words(octodns, folder, count, form), min(runs, 2))
+                beside = f"{ratio(theirs, ours, 'CPU')}, {theirs.peak / ours.peak:.1f} x memory of sophia diff"
+                row(f"octoDNS dry run, {count} records", f"{theirs} {_mebibytes(theirs)}", beside)
+
+
+def _mebibytes(cost: Cost) -> str:
+    return f"{cost.peak / 2**20:5.0f} MiB"
 
 
 def _records(count: int, changed: int = 0) -> Iterator[dict[str, object]]:
@@ -180,37 +187,59 @@ def _records(count: int, changed: int = 0) -> Iterator[dict[str, object]]:
         yield {"name": f"host-{number:06d}", "type": "A", "value": address, "ttl": 300, "priority": None}
 
 
+SOA = "@ 3600 IN SOA ns1.example.net. hostmaster.example.net. ( 1 7200 3600 1209600 300 )\n@ 3600 IN NS ns1.example.net.\n"
+
+
+def _zone_file(folder: Path, which: str, count: int, form: str) -> Path:
+    found = _records(count, 100 if which == "desired" else 0)
+    if form == "JSON lines":
+        path = folder / f"{which}.jsonl"
+        path.write_text("".join(json.dumps(one) + "\n" for one in found))
+        return path
+    (folder / which).mkdir()
+    path = folder / which / "example.com."
+    lines = (f"{one['name']} {one['ttl']} IN A {one['value']}\n" for one in found)
+    path.write_text(f"$ORIGIN example.com.\n$TTL 300\n{SOA}{''.join(lines)}")
+    return path
+
+
 def _octodns() -> Path | None:
     """The octodns-sync of bench/.venv, made when it is not there; None, said, when it cannot be had."""
     venv = HERE / ".venv"
     tool = venv / "bin" / "octodns-sync"
-    if tool.exists():
-        return tool
     try:
-        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True, timeout=60)
-        install = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", OCTODNS]
-        subprocess.run(install, check=True, capture_output=True, text=True, timeout=90)
+        if not tool.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True, timeout=60)
+        if not list(venv.glob("lib/*/site-packages/octodns_bind")):
+            install = [str(venv / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *OCTODNS]
+            subprocess.run(install, check=True, capture_output=True, text=True, timeout=90)
     except (subprocess.SubprocessError, OSError) as exc:
         said = getattr(exc, "stderr", "") or str(exc)
-        row("octoDNS", "skipped", f"{OCTODNS} cannot be installed here: {str(said).strip().splitlines()[-1][:80]}")
+        why = str(said).strip().splitlines()[-1][:80]
+        row("octoDNS", "skipped", f"{' '.join(OCTODNS)} cannot be installed here: {why}")
         return None
     return tool
 
 
-def _octodns_words(tool: Path, folder: Path, count: int) -> tuple[str, ...]:
+def _octodns_words(tool: Path, folder: Path, count: int, form: str) -> tuple[str, ...]:
     for name, changed in (("live", 0), ("desired", 100)):
-        (folder / name).mkdir()
+        if name == "desired" and form == "master files":
+            continue
         lines = ["---\n"]
+        if form == "master files":
+            lines.append("? ''\n: type: NS\n  ttl: 3600\n  value: ns1.example.net.\n")
         for one in _records(count, changed):
             lines.append(f"{one['name']}:\n  ttl: {one['ttl']}\n  type: A\n  value: {one['value']}\n")
+        (folder / name).mkdir(exist_ok=True)
         (folder / name / "example.com.yaml").write_text("".join(lines))
     config = folder / "octodns.yaml"
-    provider = (
-        "  {name}:\n    class: octodns.provider.yaml.YamlProvider\n    directory: {path}\n    enforce_order: false\n"
-    )
+    yaml = "  {name}:\n    class: octodns.provider.yaml.YamlProvider\n    directory: {path}\n    enforce_order: false\n"
+    bind = "  {name}:\n    class: octodns_bind.ZoneFileProvider\n    directory: {path}\n"
+    desired = bind if form == "master files" else yaml
     config.write_text(
         "---\nproviders:\n"
-        + "".join(provider.format(name=name, path=folder / name) for name in ("live", "desired"))
+        + yaml.format(name="live", path=folder / "live")
+        + desired.format(name="desired", path=folder / "desired")
         + "zones:\n  example.com.:\n    sources: [desired]\n    targets: [live]\n"
     )
     return (str(tool), f"--config-file={config}", "--quiet")
@@ -279,7 +308,30 @@ def _environment_file(sandbox: Sandbox, names: Sequence[str]) -> str:
     )
 
 
-BENCHMARKS = {function.__name__: function for function in (agents, startup, plan, ask, diff, legacy)}
+def tls(_: argparse.Namespace) -> None:
+    """Inspection of 100 TLS hosts on loopback, beside plain `ssl` handshakes one after the other."""
+    from tls_inspection import measure
+
+    measure(row)
+
+
+def live(_: argparse.Namespace) -> None:
+    """Live analysis of 1 and 20 domains whose name servers are on loopback, beside checkdmarc."""
+    from live_dns import measure
+
+    measure(row, process)
+
+
+def issuance(_: argparse.Namespace) -> None:
+    """A certificate from a real Pebble over the sandbox's zone, beside certbot and lego from the same Pebble."""
+    from issuance import measure
+
+    measure(row)
+
+
+BENCHMARKS = {
+    function.__name__: function for function in (agents, startup, plan, ask, diff, legacy, tls, live, issuance)
+}
 
 
 @contextmanager

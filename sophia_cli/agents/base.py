@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, Protocol
 
 from sophia_cli.agents.proposals import Offer, answers, offers
 from sophia_cli.checks.facts import NO_BACKGROUND, Background, Facts, Place, Registration
+from sophia_cli.checks.questions import at_servers, elsewhere
 from sophia_cli.checks.registry import examine
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.errors import IncompleteRead, UsageError
@@ -17,7 +18,18 @@ from sophia_cli.core.ports import ReadPort
 from sophia_cli.core.settings import Settings
 
 # What flows and the command line need to hand facts to an agent; they import no checks themselves.
-__all__ = ["NO_BACKGROUND", "Agent", "Background", "Examination", "Facts", "Place", "Registration", "Specialist"]
+__all__ = [
+    "NO_BACKGROUND",
+    "Agent",
+    "Background",
+    "Examination",
+    "Facts",
+    "Place",
+    "Registration",
+    "Specialist",
+    "at_servers",
+    "elsewhere",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +91,7 @@ class Specialist:
                 f"{reader.id}: the provider's answer could not be shown to be whole, so nothing is said about it",
                 hint="try again; sophia doctor checks the account",
             )
-        return Facts(snapshot.content, now, settings, background)
+        return Facts(snapshot.content, now, settings, replace(background, is_whole=snapshot.complete))
 
     def examine(self, facts: Facts) -> Examination:
         """What its checks see, worst first."""

@@ -125,7 +125,11 @@ def blocks(facts: Facts) -> Iterator[Finding]:
         place, rows = _in_force(facts, relative(host, facts.zone.name))
         tag = "issuewild" if star and any(caa.tag == "issuewild" for caa in rows) else "issue"
         limits = [caa for caa in rows if caa.tag == tag]
-        if not limits or {caa.issuer for caa in limits} & set(used.issuers) or (key := f"{place} {tag} {issuer}") in told:
+        if (
+            not limits
+            or {caa.issuer for caa in limits} & set(used.issuers)
+            or (key := f"{place} {tag} {issuer}") in told
+        ):
             continue
         told.add(key)
         good = Record(place, "CAA", f'0 {tag} "{issuer}"', limits[0].row.ttl)

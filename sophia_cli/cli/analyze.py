@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sophia_cli.cli.counsel import ShowPayload
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only, result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sophia_cli.checks.facts import Background
     from sophia_cli.cli.runtime import Session
-    from sophia_cli.flows.analyze import Analysis
+    from sophia_cli.cli.traffic import TrafficLog
+    from sophia_cli.flows.analyze import Analysis, Collector
 
 
 def register(app: typer.Typer) -> None:
@@ -45,12 +46,43 @@ def register(app: typer.Typer) -> None:
         fail_on: Annotated[
             str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 2 from this severity on.")
         ] = None,
+        resolver: Annotated[
+            str | None,
+            typer.Option(
+                "--resolver", metavar="HOST[:PORT]", help="Whom to ask about names of others (default: the system's)."
+            ),
+        ] = None,
+        baseline: Annotated[
+            Path | None,
+            typer.Option("--baseline", metavar="FILE", help="Only what is new since this file (analyze -o json)."),
+        ] = None,
+        framework: Annotated[
+            str | None, typer.Option("--framework", metavar="NAME", help="Map it to a framework's controls: soc2.")
+        ] = None,
+        evidence: Annotated[
+            Path | None, typer.Option("--evidence", metavar="DIR", help="With --framework: write the evidence there.")
+        ] = None,
+        traffic: Annotated[
+            str | None, typer.Option("--traffic", metavar="FILE|-", help="Count a query or access log (gzip too).")
+        ] = None,
+        regions: Annotated[
+            str | None, typer.Option("--regions", metavar="CSV", help="With --traffic: a table of CIDR,region.")
+        ] = None,
+        show_payload: ShowPayload = False,
     ) -> int:
         """Let the five specialists look, and say what they find, worst first, with a health score."""
-        chosen = Chosen(tuple(targets or ()), zone_file, origin, agent)
+        chosen = Chosen(
+            tuple(targets or ()), zone_file, origin, agent, framework, evidence, resolver, payload=show_payload
+        )
+        if traffic is not None:
+            chosen = replace(chosen, log=_log(common, traffic, regions))
+        elif regions is not None:
+            raise _wrong("--regions goes with --traffic")
+        if show_payload:
+            return asyncio.run(_payload(common, chosen))
         if fix or accept:
             return asyncio.run(_fix(common, chosen, tuple(accept or ())))
-        return asyncio.run(_analyze(common, chosen, fail_on))
+        return asyncio.run(_analyze(common, chosen, fail_on, baseline))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +93,17 @@ class Chosen:
     zone_file: Path | None
     origin: str | None
     agents: list[str] | None
+    framework: str | None = None
+    evidence: Path | None = None
+    resolver: str | None = None
+    log: TrafficLog | None = None
+    payload: bool = False
+    """Only print what a language model would be sent."""
+
+    @property
+    def collectors(self) -> list[Collector]:
+        """What adds to the facts because of the options."""
+        return [] if self.log is None else [self.log.collect]
 
     def narrowed(self, common: Common) -> Common:
         """The shared options with the named targets."""
@@ -68,22 +111,70 @@ class Chosen:
         return replace(common, target=[*(common.target or ()), *patterns] or None)
 
 
-async def _analyze(common: Common, chosen: Chosen, fail_on: str | None) -> int:
+async def _payload(common: Common, chosen: Chosen) -> int:
+    """Print what a model would be asked about the analysis; a zone file or a stranger's zone goes to none."""
+    if chosen.zone_file is not None:
+        raise _wrong("--show-payload goes with an environment; a zone file is shown to no model")
+    await _of_zones(common, chosen)
+    return 0
+
+
+async def _analyze(common: Common, chosen: Chosen, fail_on: str | None, baseline: Path | None = None) -> int:
     from sophia_cli.core.errors import UsageError
     from sophia_cli.core.findings import SEVERITIES
 
     if fail_on is not None and fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on}: one of {', '.join(SEVERITIES)}")
+    if chosen.framework is not None:
+        from sophia_cli.cli.compliance import framework_of
+
+        framework_of(chosen.framework)  # an unknown one is said before anything is read
+    elif chosen.evidence is not None:
+        raise UsageError("--evidence goes with --framework")
+    if chosen.log is not None and not (chosen.zone_file or chosen.targets or common.sandbox):
+        from sophia_cli.cli.traffic import has_environment, report_alone
+
+        if not has_environment(common):
+            return await report_alone(common, chosen.log)
     if chosen.zone_file is not None:
-        analysis = await _of_file(chosen.zone_file, chosen.origin, chosen.agents)
+        analysis = await _of_file(chosen.zone_file, chosen.origin, chosen.agents, chosen.collectors)
     elif chosen.origin is not None:
         raise UsageError("--origin goes with --zone-file")
     else:
-        analysis = await _of_environment(chosen.narrowed(common), chosen.agents)
-    result(_rendered(common, analysis, None if chosen.zone_file is None else str(chosen.zone_file)))
+        analysis = await _of_zones(common, chosen)
+    whole = analysis
+    if baseline is not None:
+        analysis = analysis.since(_document(baseline))
+    if chosen.framework is not None:
+        from sophia_cli.cli.compliance import report
+
+        written = _written_in(common, chosen)  # a domain looked at by DNS alone has no environment and no state
+        has_state = chosen.zone_file is None and (common.env is not None or written is not None)
+        await report(common, whole, chosen.framework, chosen.evidence, has_state=has_state)
+    elif chosen.log is not None:
+        from sophia_cli.cli.traffic import report_beside
+
+        await report_beside(common, chosen.log, analysis, _rendered(common, analysis, _written_in(common, chosen)))
+    else:
+        result(_rendered(common, analysis, _written_in(common, chosen)))
     worst = analysis.worst()
     reached = fail_on is not None and worst is not None and SEVERITIES.index(worst) >= SEVERITIES.index(fail_on)
     return 2 if reached else 0
+
+
+def _document(file: Path) -> object:
+    """A JSON document of a file that an option names. Raises `UsageError`."""
+    import json
+
+    from sophia_cli.core.errors import UsageError
+
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as exc:
+        said = exc.strerror if isinstance(exc, OSError) else "it is not JSON"
+        raise UsageError(
+            f"{file} cannot be read: {said}", hint="make one with: sophia analyze -o json > baseline.json"
+        ) from exc
 
 
 async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
@@ -101,21 +192,23 @@ async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
     only(common, Output.text, Output.json)
     async with session(chosen.narrowed(common), "analyze") as found:
         await settle(found)
-        before = await examined(found, chosen.agents)
+        before = await examined(found, chosen.agents, resolver=chosen.resolver)
         ids = accept or tuple(one.id for one in before.proposals if agreed(found, one.id, one.changes, one.reason))
         changes = [change for one in chosen_proposals(before.proposals, ids, found.settings) for change in one.changes]
         seen = await observe(found.settings, found.targets, found.store)
         now = found.clock.now()
         judged = await plan_changes(changes, found.settings, seen, found.file, found.store, now)
         code = await carry_out(found, judged)
-        after = await examined(found, chosen.agents)
+        after = await examined(found, chosen.agents, resolver=chosen.resolver)
         note(
             common, f"health {before.score} -> {after.score}; {len(before.findings)} -> {len(after.findings)} findings"
         )
     return code
 
 
-async def _of_file(zone_file: Path, origin: str | None, agents: list[str] | None) -> Analysis:
+async def _of_file(
+    zone_file: Path, origin: str | None, agents: list[str] | None, collectors: Sequence[Collector] = ()
+) -> Analysis:
     """A zone file: no environment, no network, no account."""
     from sophia_cli.checks.facts import Background
     from sophia_cli.cli.clock import SystemClock
@@ -125,57 +218,128 @@ async def _of_file(zone_file: Path, origin: str | None, agents: list[str] | None
     now, file = SystemClock().now(), read_zone_file(zone_file, origin)
     reader = ZoneFileReader(file, now)
     background = Background(source="zone-file", file=file.path, lines=file.lines, repeated=file.repeated)
-    return await analyze([reader], now=now, agents=agents, backgrounds={reader.id: background})
+    return await analyze([reader], now=now, agents=agents, backgrounds={reader.id: background}, collectors=collectors)
 
 
-async def _of_environment(common: Common, agents: list[str] | None) -> Analysis:
+def _log(common: Common, log: str, regions: str | None) -> TrafficLog:
+    from sophia_cli.cli.clock import SystemClock
+    from sophia_cli.cli.traffic import FORMS, TrafficLog
+
+    only(common, *FORMS)
+    return TrafficLog(log, regions, SystemClock().now())
+
+
+def _wrong(text: str) -> Exception:
+    from sophia_cli.core.errors import UsageError
+
+    return UsageError(text)
+
+
+async def _of_zones(common: Common, chosen: Chosen) -> Analysis:
+    """Zones of the environment by its provider, and any others by DNS alone."""
+    from sophia_cli.cli.counsel import explained, show_advice_payload
+    from sophia_cli.cli.live_dns import strangers
     from sophia_cli.cli.runtime import session
 
-    async with session(common, "analyze") as found:
-        if common.ai:
-            note(common, "no language model is used: what is proposed is made by rules")
-        return await examined(found, agents)
+    unknown = await strangers(common, chosen.targets)
+    known = replace(chosen, targets=tuple(target for target in chosen.targets if target not in unknown))
+    if unknown and not known.targets and not common.target:
+        return await _by_dns_alone(tuple(unknown.values()), chosen)
+    async with session(known.narrowed(common), "analyze") as found:
+        analysis = await examined(
+            found,
+            chosen.agents,
+            resolver=chosen.resolver,
+            strangers=tuple(unknown.values()),
+            collectors=chosen.collectors,
+        )
+        if chosen.payload:
+            await show_advice_payload(found, None, analysis)
+            return analysis
+        return replace(analysis, told=await explained(found, analysis))
 
 
-async def examined(found: Session, agents: Sequence[str] | None) -> Analysis:
-    """The analysis of a session's zones, with what the registrar lists about each."""
+async def _by_dns_alone(names: tuple[str, ...], chosen: Chosen) -> Analysis:
+    """Any domains: no environment, no account."""
+    from sophia_cli.cli.clock import SystemClock
+    from sophia_cli.cli.live_dns import by_dns, surveying
+    from sophia_cli.cli.live_tls import tls_collectors
+    from sophia_cli.cli.live_web import web_collectors
     from sophia_cli.flows.analyze import analyze
 
-    return await analyze(
-        list(found.targets.values()),
-        now=found.clock.now(),
-        settings=found.settings,
-        backgrounds=await _backgrounds(found),
-        agents=agents,
-    )
+    clock = SystemClock()
+    async with surveying(clock, chosen.resolver) as live:
+        readers, backgrounds = by_dns(names, live, clock)
+        web = web_collectors(clock, chosen.agents, live)
+        tls = tls_collectors(clock, chosen.agents, live, resolver=chosen.resolver)
+        return await analyze(
+            readers,
+            now=clock.now(),
+            backgrounds=backgrounds,
+            agents=chosen.agents,
+            collectors=[
+                live.collect,
+                *chosen.collectors,
+                *(one.collect for one in web),
+                *(one.collect for one in tls),
+            ],
+        )
 
 
-async def _backgrounds(found: Session) -> dict[str, Background]:
-    """Registrar facts by target; what cannot be had leaves its checks not tested."""
-    from sophia_cli.checks.facts import Background, Registration
-    from sophia_cli.core.errors import SophiaError
-    from sophia_cli.core.plan import zone_target
+async def examined(
+    found: Session,
+    agents: Sequence[str] | None,
+    *,
+    resolver: str | None = None,
+    strangers: Sequence[str] = (),
+    collectors: Sequence[Collector] = (),
+) -> Analysis:
+    """The analysis of a session's zones, with live DNS and what the registrar lists; `strangers` by DNS alone."""
+    from sophia_cli.cli.live_dns import by_dns, surveying
+    from sophia_cli.cli.live_tls import tls_collectors
+    from sophia_cli.cli.live_web import web_collectors
+    from sophia_cli.cli.registrar import backgrounds as registered
+    from sophia_cli.cli.registrar import cloud_collectors
+    from sophia_cli.flows.analyze import analyze
 
-    if found.client is None:
-        return {}
+    async with surveying(found.clock, resolver, found) as live:
+        readers, backgrounds = by_dns(strangers, live, found.clock)
+        web, cloud = web_collectors(found.clock, agents, live, found), cloud_collectors(found, agents)
+        tls = tls_collectors(found.clock, agents, live, found, resolver)
+        return await analyze(
+            [*found.targets.values(), *readers],
+            now=found.clock.now(),
+            settings=found.settings,
+            backgrounds={**await registered(found, agents), **backgrounds},
+            agents=agents,
+            collectors=[
+                live.collect,
+                *collectors,
+                *(one.collect for one in web),
+                *(one.collect for one in tls),
+                *(one.collect for one in cloud),
+            ],
+        )
+
+
+def _written_in(common: Common, chosen: Chosen) -> str | None:
+    """The file that findings without a line of their own are about: the zone file, else the local environment's."""
+    from sophia_cli.cli.environments import cloud_address, environment_path
+    from sophia_cli.core.errors import InvalidEnvironment
+
+    if chosen.zone_file is not None:
+        return str(chosen.zone_file)
     try:
-        listed = {domain.name: domain for domain in await found.client.domains()}
-    except SophiaError as exc:
-        note(found.common, f"the registrar's list could not be read: {exc.message}")
-        return {}
-    backgrounds = {}
-    for zone in found.settings.zones:
-        domain = listed.get(zone.name)
-        if domain is not None:
-            facts = Registration(domain.expires, domain.auto_renew, domain.is_locked, None, domain.is_our_dns)
-            backgrounds[zone_target(zone.name)] = Background(registration=facts)
-    return backgrounds
+        return None if cloud_address(common.env) is not None else str(environment_path(common))
+    except InvalidEnvironment:
+        return None  # by DNS alone: nothing is written anywhere
 
 
 def _rendered(common: Common, analysis: Analysis, file: str | None) -> str:
     from sophia_cli import __version__
     from sophia_cli.cli.runtime import wants_colour
     from sophia_cli.output import analysis as forms
+    from sophia_cli.output.counsel import counsel_text
     from sophia_cli.output.json_v1 import envelope
 
     if common.output is Output.json:
@@ -183,11 +347,12 @@ def _rendered(common: Common, analysis: Analysis, file: str | None) -> str:
     if common.output is Output.sarif:
         from sophia_cli.output.sarif import sarif
 
-        return sarif(analysis, version=__version__, file=file)
+        return sarif(analysis, version=__version__, file=file, base=str(Path.cwd()))
     if common.output is Output.html:
         from sophia_cli.output.html import html
 
         return html(analysis)
+    told = counsel_text(analysis.data().get("model", ()), is_markdown=common.output is Output.markdown)
     if common.output is Output.markdown:
-        return forms.markdown(analysis)
-    return forms.render(analysis, colour=wants_colour(common))
+        return forms.markdown(analysis) + told
+    return forms.render(analysis, colour=wants_colour(common)) + told

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sophia_cli.agents.base import NO_BACKGROUND, Background, Facts, Place
+from sophia_cli.agents.base import NO_BACKGROUND, Background, Examination, Facts, Place
+from sophia_cli.agents.cost import Figure, figures
 from sophia_cli.agents.orchestrator import SophiaInfrastructureOrchestrator, specialists
 from sophia_cli.agents.redaction import masks_of, redacted
-from sophia_cli.agents.score import score, scores
+from sophia_cli.agents.score import Part, parts, score, scores
+from sophia_cli.core.baseline import Compared, compared
 from sophia_cli.core.changes import SECRET
 from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.findings import SEVERITIES, Finding, NotTested, Proposal
+from sophia_cli.core.ignores import Ignored, sort_out
 from sophia_cli.core.ports import ReadPort
 from sophia_cli.core.settings import Settings
+from sophia_cli.flows.counsel import Told
+
+Collector = Callable[[list[Facts]], Awaitable[list[Facts]]]
+"""Adds to the background of facts what checks want to know; gives all of them back, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,17 @@ class Analysis:
     proposals: tuple[Proposal, ...] = ()
     runs: tuple[Any, ...] = ()
     masks: frozenset[str] = field(default=frozenset(), repr=False)
+    ignored: tuple[Ignored, ...] = ()
+    score_with_ignored: int | None = None
+    """The score had nothing been ignored; None where nothing is."""
+    parts: tuple[Part, ...] = ()
+    """What the score is made of."""
+    costs: tuple[Figure, ...] = ()
+    """What is known to cost what, each figure with its formula and inputs."""
+    baseline: Compared | None = None
+    """How the findings compare with a former analysis; `findings` then holds the new ones only, the score all."""
+    told: tuple[Told, ...] = ()
+    """What a language model says of findings (`--ai-enhanced`); not checked, and nothing is computed from it."""
 
     @property
     def summary(self) -> dict[str, int]:
@@ -62,7 +80,26 @@ class Analysis:
             "not_tested": [redacted(entry.data(), self.masks) for entry in self.not_tested],
             "runs": [run.public() if hasattr(run, "public") else run for run in self.runs],
             "summary": self.summary,
+            "ignored": [redacted(entry.data(), self.masks) for entry in self.ignored],
+            "score_with_ignored": self.score_with_ignored,
+            "baseline": None if self.baseline is None else self.baseline.data(),
+            "parts": [part.data() for part in self.parts],
+            "costs": [redacted(figure.data(), self.masks) for figure in self.costs],
+            **({"model": [redacted(one.data(), self.masks) for one in self.told]} if self.told else {}),
         }
+
+    def since(self, document: Any) -> Analysis:
+        """What is new since a former analysis (its JSON document); the score stays that of everything open.
+
+        Raises `UsageError` for a document that is no analysis.
+        """
+        found = compared(self.data()["findings"], document)
+        return replace(
+            self,
+            findings=tuple(self.findings[index] for index in found.new),
+            places=tuple(self.places[index] for index in found.new),
+            baseline=found,
+        )
 
 
 async def analyze(
@@ -72,14 +109,18 @@ async def analyze(
     settings: Settings | None = None,
     backgrounds: Mapping[str, Background] | None = None,
     agents: Sequence[str] | None = None,
+    collectors: Sequence[Collector] = (),
 ) -> Analysis:
     """Every target's findings, worst first, and the score.
 
     `backgrounds` is what is known beside the zone, by target id; `agents` names the specialists (all: None).
-    A target that cannot be read raises when no other can be; else it is *not tested*, with the reason.
+    `collectors` add what they can find out, one after another. A target that cannot be read raises when no other can be;
+    else it is *not tested*, with the reason.
     """
     specialists(agents)  # an unknown name is said before anything is read
     facts, unread = await _observed(readers, now, settings, backgrounds or {})
+    for collect in collectors:
+        facts = await collect(facts)
     return examined(facts, agents=agents, not_tested=unread)
 
 
@@ -117,8 +158,14 @@ def examined(
     shown: list[tuple[Finding, tuple[Place, ...]]] = []
     gaps: list[NotTested] = list(not_tested)
     proposals: list[Proposal] = []
+    ignored: list[Ignored] = []
     for one in facts:
         apart = orchestrator.examine_apart(one, agents)
+        # Before anything is joined: a consequence must not vanish with the ignored cause that would have told it.
+        apart, complaints, hidden = _without_ignored(apart, one)
+        shown += complaints
+        every += [finding for finding, _ in complaints]
+        ignored += hidden
         joined = orchestrator.joined(apart).findings
         every += apart.findings
         shown += [(finding, one.places(_rows(finding, one))) for finding in joined]
@@ -135,10 +182,27 @@ def examined(
         findings=tuple(finding for finding, _ in shown),
         not_tested=_together(gaps, [one.target for one in facts]),
         scores=scores(every, targets),
+        parts=parts(every, gaps),
+        costs=figures(facts) if agents is None or "cost" in agents else (),
         places=tuple(places for _, places in shown),
         proposals=tuple(proposals),
         masks=frozenset[str]().union(*(masks_of(one) for one in facts)),
+        ignored=tuple(sorted(ignored, key=lambda entry: entry.finding.order())),
+        score_with_ignored=score([*every, *(entry.finding for entry in ignored)]) if ignored else None,
     )
+
+
+def _without_ignored(
+    apart: Examination, facts: Facts
+) -> tuple[Examination, list[tuple[Finding, tuple[Place, ...]]], tuple[Ignored, ...]]:
+    """The findings that no ignore covers, what is wrong with the ignores themselves, and what is ignored."""
+    ignores = () if facts.settings is None else facts.settings.ignores
+    found = sort_out(apart.findings, ignores, facts.target, facts.now.date())
+    complaints: list[tuple[Finding, tuple[Place, ...]]] = [
+        (finding, () if by.origin is None else (Place(by.origin.file, by.origin.line),))
+        for finding, by in found.complaints
+    ]
+    return replace(apart, findings=found.open), complaints, found.ignored
 
 
 def _rows(finding: Finding, facts: Facts) -> tuple[Record, ...]:

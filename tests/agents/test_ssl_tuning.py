@@ -49,12 +49,13 @@ def test_caa_names_the_method_and_the_account_where_the_zone_tells_it() -> None:
     "facts",
     [
         served(row("@", "CAA", '0 issue "letsencrypt.org; validationmethods=dns-01"')),
+        served(row("@", "CAA", '0 issue "letsencrypt.org; accounturi=https://ca.example/9"')),
         served(row("@", "CAA", '0 issue "digicert.com"')),
         served(CAA, ssl=Ssl(provider="letsencrypt")),
         served(CAA, ssl=Ssl(provider="zerossl", domains=(HOST,))),
         served(CAA, level="conservative"),
     ],
-    ids=["bound", "another", "not ordered here", "not honoured", "conservative"],
+    ids=["bound", "another account", "another", "not ordered here", "not honoured", "conservative"],
 )
 def test_caa_is_left_alone_where_it_is_bound_or_not_ours(facts: Facts) -> None:
     assert "CAA-ACCT" not in tuned(facts)
