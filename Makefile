@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-servers test-clients lint format sweep bench docs clean
+.PHONY: help setup demo test eval test-servers test-clients lint format sweep bench docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -27,6 +27,10 @@ demo: $(STAMP) ## the whole story on the embedded sandbox, in under a minute, no
 
 test: $(STAMP) ## the tests; never needs root
 	@$(BIN)/python -m pytest -n auto --dist loadgroup
+
+eval: $(STAMP) ## exact-intent rate, slot F1 and wrong acts of the offline engine, by class; answers to fixed questions
+	@$(BIN)/python -m tests.evaluation.evaluate $(ARGS)
+	@$(BIN)/python -m tests.evaluation.questions
 
 sweep: $(STAMP) ## the whole crash sweep and fault matrix (long; ARGS='--state redis': over a shared state); `make test` holds a sample
 	@$(BIN)/python -m tests.sweep $(ARGS)

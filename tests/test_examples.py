@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from sophia_cli.cli.app import app
 from tests.cli.harness import run
+from tests.providers.pulumi.cli import CLI
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -40,7 +41,7 @@ def example(work: Path, request: pytest.FixtureRequest) -> Path:
 
 
 def test_every_example_is_run_or_linted_by_a_test() -> None:
-    known = {"acme", "two-domains", "github-actions", "broken-zone"}
+    known = {"acme", "two-domains", "github-actions", "broken-zone", "certificates", "stack-and-zone"}
     assert {path.name for path in EXAMPLES.iterdir()} == known
     assert "broken-zone" in (ROOT / "tests" / "checks" / "test_broken_zone.py").read_text()
 
@@ -123,6 +124,48 @@ def test_without_its_variables_it_names_each_one_with_file_and_line(example: Pat
         assert re.search(rf"{re.escape(file)}:{line}:\d+: .*{name}", said)
 
 
+# -- a stack and a zone -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("engine")
+@pytest.mark.skipif(CLI is None, reason="no pulumi CLI on PATH or in SOPHIA_PULUMI")
+@pytest.mark.parametrize("example", ["stack-and-zone"], indirect=True)
+def test_a_stack_and_its_record_are_deployed_together_and_drift_is_mended(example: Path) -> None:
+    file = str(example / "sophia.yaml")
+    deployed = run("deploy", "-e", file, "--yes", "-o", "json")
+    assert (deployed.code, deployed.data["outcome"], deployed.data["verified"]) == (0, "applied", True)
+    again = run("plan", "-e", file, "--detailed-exitcode", "-o", "json")
+    assert (again.code, again.data["changes"]) == (0, [])
+    server = example / "servers" / "web-prod.json"
+    wanted = server.read_text()
+    server.write_text("broken")
+    found = run("heal", "-e", file, "--dry-run", "-o", "json")
+    drift = [one["evidence"] for one in found.data["findings"] if one["id"] == "STACK-DRIFT"]
+    assert (found.code, [(one["property"], one["there"]) for one in drift]) == (2, [("settings", "broken")])
+    assert server.read_text() == "broken"
+    assert run("heal", "-e", file).code == 0
+    assert server.read_text() == wanted
+
+
+@pytest.mark.parametrize("example", ["stack-and-zone"], indirect=True)
+def test_without_the_engine_the_example_says_what_it_left_out(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sophia_cli.cli.stacks.has_cli", lambda: False)
+    planned = run("plan")
+    assert planned.code == 0
+    assert "stack prod is left out: the pulumi command is not here (sophia doctor)" in planned.err
+    assert "docs" in planned.out
+
+
+@pytest.mark.parametrize("example", ["stack-and-zone"], indirect=True)
+def test_the_readme_of_the_stack_shows_commands_that_parse(example: Path) -> None:
+    lines = [line.partition("#")[0] for line in (example / "README.md").read_text().splitlines()]
+    commands = [shlex.split(line)[1:] for line in lines if line.startswith("sophia ")]
+    assert len(commands) >= 8
+    for words in commands:
+        parse(words)
+
+
 # -- workflows --------------------------------------------------------------------------------------------------------
 
 
@@ -188,7 +231,7 @@ def test_ci_runs_what_the_project_says_and_nothing_else() -> None:
     assert [step["run"] for _, step in _steps(workflow) if "run" in step] == [".ci/run"]
     script = (ROOT / ".ci" / "run").read_text()
     made = re.findall(r"make --no-print-directory ([a-z-]+)", script)
-    assert made == ["test-servers", "lint", "test"]
+    assert made == ["test-servers", "test-clients", "lint", "test"]
 
 
 def test_the_example_workflow_does_each_thing_where_it_belongs() -> None:

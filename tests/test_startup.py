@@ -93,6 +93,33 @@ def test_offline_commands_load_no_model_and_no_stack_library(words: tuple[str, .
     assert loaded(folder, *words, code=2 if words == ("heal",) else 0) & set(MODELS_AND_STACKS) == set()
 
 
+MODEL = """\
+  ai_infrastructure:
+    model: {base_url: "http://127.0.0.1:9/v1", name: any}
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plan",),
+        ("plan", "--ai-enhanced", "--no-ai"),
+        ("ask", "what changed yesterday?"),
+        ("ask", "kindly blorb", "--no-ai"),
+    ],
+    ids=" ".join,
+)
+def test_a_model_that_is_set_up_and_not_asked_is_not_loaded(words: tuple[str, ...], folder: Path) -> None:
+    (folder / "sophia.yaml").write_text(ENVIRONMENT + MODEL)
+    code = 3 if "kindly blorb" in words else 0
+    assert loaded(folder, *words, code=code) & {"openai", "httpx2", "mcp"} == set()
+
+
+def test_what_a_model_would_be_sent_is_shown_without_loading_its_library(folder: Path) -> None:
+    (folder / "sophia.yaml").write_text(ENVIRONMENT + MODEL)
+    assert loaded(folder, "ask", "kindly blorb", "--show-payload") & {"openai", "httpx2", "mcp"} == set()
+
+
 def _modules_after(code: str) -> set[str]:
     script = f"{code}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)

@@ -15,6 +15,7 @@ from sophia_cli.cli import (
     approve,
     ask,
     audit,
+    cert,
     config,
     demo,
     deploy,
@@ -23,10 +24,13 @@ from sophia_cli.cli import (
     freeze,
     heal,
     import_,
+    mcp,
     plan,
     record,
     rollback,
     sandbox,
+    secrets,
+    stack,
 )
 from sophia_cli.core.errors import Interrupted, SophiaError, UsageError
 
@@ -52,8 +56,12 @@ for room in (
     record,
     freeze,
     config,
+    cert,
     audit,
     sandbox,
+    secrets,
+    stack,
+    mcp,
     demo,
     doctor,
 ):

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 async def settle(found: Session) -> tuple[Run, ...]:
     """Bring runs that were interrupted to a known end, before anything is planned on top of them."""
+    from sophia_cli.cli.stacks import with_stacks_of_runs
     from sophia_cli.flows.deploy import settle_first
 
-    ground = found.ground()
+    ground = await with_stacks_of_runs(found, found.ground())
     runs = await settle_first(sorted(ground.targets), ground)
     for run in runs:
         note(found.common, f"settled run {run.id}, which was interrupted: {run.outcome.replace('_', ' ')}")
@@ -131,7 +132,7 @@ async def applied(found: Session, judged: Judged) -> Run | None:
     """Apply; a torn or failed run raises its error after its report was printed."""
     from asyncio import CancelledError
 
-    from sophia_cli.flows.apply import failure_of
+    from sophia_cli.flows.closing import failure_of
     from sophia_cli.flows.deploy import deploy
 
     try:

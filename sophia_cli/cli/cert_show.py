@@ -95,7 +95,7 @@ async def _show(common: Common, asked: Asked) -> int:
         depth="certificate" if asked.is_quick else "all",
         limits=Limits(connection_s=asked.timeout_s),
     )
-    findings = _findings(endpoints, now)
+    findings = findings_of(endpoints, now)
     result(_rendered(common, endpoints, findings, now))
     if asked.fail_on is not None:
         least = SEVERITIES.index(asked.fail_on)
@@ -104,7 +104,7 @@ async def _show(common: Common, asked: Asked) -> int:
     return 0 if any(one.spoken for endpoint in endpoints for one in endpoint.served) else 1
 
 
-def _findings(endpoints: Sequence[Endpoint], now: datetime) -> list[Finding]:
+def findings_of(endpoints: Sequence[Endpoint], now: datetime) -> list[Finding]:
     """What every rule says of each endpoint by itself, without a zone around it."""
     from sophia_cli.checks.facts import Background, Facts
     from sophia_cli.checks.tls import of_endpoints

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sophia_cli.cli.counsel import ShowPayload
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import only
 
@@ -29,9 +30,14 @@ def register(app: typer.Typer) -> None:
         accept: Annotated[
             list[str] | None, typer.Option("--accept", metavar="ID|safe", help="Accept a proposal (repeatable).")
         ] = None,
+        show_payload: ShowPayload = False,
     ) -> int:
         """Apply a plan under approval, verify it, and take it back when verification fails."""
         only(common, Output.text, Output.json, Output.markdown)
+        if show_payload:
+            from sophia_cli.cli.plan import payload
+
+            return asyncio.run(payload(common, "deploy"))
         return asyncio.run(_deploy(common, plan_file, tuple(accept or ())))
 
 
@@ -44,7 +50,7 @@ async def _deploy(common: Common, plan_file: Path | None, accept: tuple[str, ...
     from sophia_cli.flows.deploy import stale_error
 
     document = None if plan_file is None else read_document(plan_file, "sophia.plan/1")
-    if accept and not common.ai:
+    if accept and common.ai is None:
         common = replace(common, ai=True)
     async with session(common, "deploy") as found:
         await settle(found)
@@ -60,6 +66,7 @@ async def _deploy(common: Common, plan_file: Path | None, accept: tuple[str, ...
 
 async def with_file(found: Session, judged: Judged, document: dict[str, object]) -> Judged:
     """The rebuilt plan with the proposals that were accepted when the file was made: the only thing read from it."""
+    from sophia_cli.core.certificates import OWN_SOURCES
     from sophia_cli.core.changes import Change
     from sophia_cli.core.errors import UsageError
     from sophia_cli.flows.accept import accepted
@@ -69,19 +76,36 @@ async def with_file(found: Session, judged: Judged, document: dict[str, object])
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UsageError(f"the plan file is not a plan: {exc!r}", hint="sophia plan --out FILE makes one") from exc
     foreign = [
-        change for change in listed if change.source.startswith(("rule:", "model:")) and change.kind != "config.value"
+        change
+        for change in listed
+        if change.source.startswith(("rule:", "model:"))
+        and (change.kind != "config.value" or _is_tuning(change))
+        and change.source not in OWN_SOURCES  # which only the issuing flow may claim
     ]
     return await accepted(judged, foreign, found.settings, found.file, found.store)
 
 
 async def _accepting(found: Session, judged: Judged, accept: tuple[str, ...]) -> Judged:
     """The plan with the proposals that were accepted by option or, on a terminal, one by one."""
+    from sophia_cli.cli.learning import rejected
     from sophia_cli.cli.plan import with_accepted
+    from sophia_cli.cli.runtime import may_ask
 
     if accept:
         return await with_accepted(found, judged, accept)
+    if found.common.yes or not may_ask(found.common):
+        return await with_accepted(found, judged, ())
     ids = [one.id for one in judged.plan.proposals if agreed(found, one.id, one.changes, one.reason)]
+    await rejected(found, [one for one in judged.plan.proposals if one.id not in ids], judged.plan.digest)
     return await with_accepted(found, judged, ids)
+
+
+def _is_tuning(change: Change) -> bool:
+    """Whether it is an edit of the environment that a tuning rule may propose; other edits follow from their records."""
+    from sophia_cli.core.changes import ConfigValue
+    from sophia_cli.core.tuning import is_tuning
+
+    return isinstance(change.after, ConfigValue) and is_tuning(change.source, change.after.path)
 
 
 def agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) -> bool:
@@ -90,8 +114,8 @@ def agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) 
 
     from sophia_cli.cli.asking import choice
     from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.output.changes import change_lines
     from sophia_cli.output.foreign import escaped
-    from sophia_cli.output.plan import change_lines
     from sophia_cli.output.style import Palette
 
     if found.common.yes or not may_ask(found.common):

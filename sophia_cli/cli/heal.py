@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,22 +34,62 @@ def register(app: typer.Typer) -> None:
         return asyncio.run(_heal(common, dry_run) if watch is None else _watch(common, dry_run, watch))
 
 
-async def _heal(common: Common, dry_run: bool, *, one_line: bool = False) -> int:
+async def _heal(common: Common, dry_run: bool, *, one_line: bool = False, every_s: float | None = None) -> int:
     from sophia_cli.agents.score import score
     from sophia_cli.cli.applying import settle
     from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.stacks import with_stacks_of_runs
     from sophia_cli.flows.heal import heal
 
     async with session(common, "heal") as found:
         settled = () if dry_run else await settle(found)
-        healed = await heal(found.settings, found.ground(), score, dry_run=dry_run)
+        ground = await with_stacks_of_runs(found, found.ground(), due=True)
+        healed = await heal(found.settings, ground, score, dry_run=dry_run, file=found.file, seals=found.seals)
+        healed = await _certificates(found, healed, dry_run, None if every_s is None else timedelta(seconds=every_s))
+        if not dry_run:
+            await _told(found, healed)
         shown = replace(healed, runs=(*(run for run in settled if run.closed), *healed.runs))
         await _report(found, shown, one_line=one_line)
         return _code(found, healed)
 
 
+async def _told(found: Session, healed: Healed) -> None:
+    """Tell those who are not looking what was left open (`monitoring.alert_email`, `monitoring.webhook`)."""
+    from sophia_cli.flows.notify import tell_open
+
+    for failure in await tell_open((entry.finding for entry in healed.open), found.alerts()):
+        note(found.common, failure)
+
+
+async def _certificates(found: Session, healed: Healed, dry_run: bool, wake: timedelta | None) -> Healed:
+    """The pass with what was found and done for the environment's certificate."""
+    from sophia_cli.agents.score import score
+    from sophia_cli.core.findings import Finding
+    from sophia_cli.flows.heal import Open
+    from sophia_cli.flows.renew import renew
+
+    target = found.certificate
+    if target is None or target.id not in found.targets:
+        return healed
+    target.issuer = replace(target.issuer, wake=wake)
+    renewed = await renew(target, dry_run=dry_run)
+    for line in renewed.notes:
+        note(found.common, line)
+    findings = tuple(sorted((*healed.findings, *renewed.findings), key=Finding.order))
+    open_ = (*healed.open, *(Open(finding, why) for finding, why in renewed.open))
+    return replace(
+        healed,
+        findings=findings,
+        repaired=(*healed.repaired, *renewed.repaired),
+        open=tuple(sorted(open_, key=lambda entry: entry.finding.order())),
+        runs=(*healed.runs, *renewed.runs),
+        score_before=score(findings),
+        score_after=score([entry.finding for entry in open_]),
+    )
+
+
 def _code(found: Session, healed: Healed) -> int:
-    from sophia_cli.flows.apply import failure_of
+    from sophia_cli.flows.closing import failure_of
 
     for run in healed.runs:
         failure = (
@@ -84,7 +125,7 @@ async def _watch(common: Common, dry_run: bool, every_s: float) -> int:
 
     while True:
         try:
-            await _heal(common, dry_run, one_line=True)
+            await _heal(common, dry_run, one_line=True, every_s=every_s)
         except Interrupted:
             raise
         except SophiaError as exc:

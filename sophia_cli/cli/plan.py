@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sophia_cli.cli.counsel import ShowPayload
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only, result
 
@@ -33,10 +34,13 @@ def register(app: typer.Typer) -> None:
         detailed_exitcode: Annotated[
             bool, typer.Option("--detailed-exitcode", help="Exit 2 when there are changes.")
         ] = False,
+        show_payload: ShowPayload = False,
     ) -> int:
         """Show what would change, and whether policy allows it. Writes nothing."""
         only(common, Output.text, Output.json, Output.markdown, Output.html)
-        return asyncio.run(_plan(common, out, tuple(accept or ()), detailed_exitcode))
+        return asyncio.run(
+            payload(common, "plan") if show_payload else _plan(common, out, tuple(accept or ()), detailed_exitcode)
+        )
 
 
 async def _plan(common: Common, out: Path | None, accept: tuple[str, ...], detailed_exitcode: bool) -> int:
@@ -46,7 +50,7 @@ async def _plan(common: Common, out: Path | None, accept: tuple[str, ...], detai
     from sophia_cli.cli.runtime import session
     from sophia_cli.output.json_v1 import envelope, plan_data
 
-    if accept:
+    if accept and common.ai is None:
         common = replace(common, ai=True)
     async with session(common, "plan") as found:
         judged = await with_accepted(found, await planned(found), accept)
@@ -61,8 +65,17 @@ async def _plan(common: Common, out: Path | None, accept: tuple[str, ...], detai
     return 2 if detailed_exitcode and not judged.plan.is_empty() else 0
 
 
-async def planned(found: Session) -> Judged:
-    """The judged plan of a session, with the specialists' proposals when they are asked for."""
+async def payload(common: Common, name: str) -> int:
+    """Print what a model would be asked about the plan; ask and change nothing."""
+    from sophia_cli.cli.counsel import show_advice_payload
+    from sophia_cli.cli.runtime import session
+
+    async with session(common, name) as found:
+        return await show_advice_payload(found, await planned(found, with_model=False))
+
+
+async def planned(found: Session, *, with_model: bool = True) -> Judged:
+    """The judged plan of a session, with the specialists' proposals, and a model's, when they are asked for."""
     from dataclasses import replace
 
     from sophia_cli.flows.plan import make_plan, parsed_overrides
@@ -71,11 +84,13 @@ async def planned(found: Session) -> Judged:
     judged = await make_plan(found.settings, found.targets, found.store, found.clock.now(), overrides)
     if not wants_proposals(found):
         return judged
+    from sophia_cli.cli.counsel import advised
+    from sophia_cli.cli.learning import offered
     from sophia_cli.flows.proposals import proposals
 
-    note(found.common, "no language model is used: the proposals are made by rules")
     made = proposals(found.settings, [seen.zone for seen in judged.seen.values()], found.clock.now(), judged.plan)
-    return replace(judged, plan=replace(judged.plan, proposals=made))
+    judged = replace(judged, plan=replace(judged.plan, proposals=await offered(found, made)))
+    return await advised(found, judged) if with_model else judged
 
 
 async def with_accepted(found: Session, judged: Judged, ids: Sequence[str]) -> Judged:

@@ -20,6 +20,11 @@ def learn(secrets: set[str], public: set[str] | None = None) -> None:
     _public.update(public or ())
 
 
+def secrets() -> frozenset[str]:
+    """What must not leave this process: every known secret that is not served in public anyway."""
+    return frozenset(_known - _public)
+
+
 def redacted(text: str) -> str:
     """The text with every known secret replaced, longest first."""
     for secret in sorted(_known - _public, key=len, reverse=True):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sophia_cli.cli.options import Common, Output, command
-from sophia_cli.cli.printing import only
+from sophia_cli.cli.printing import note, only
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +27,21 @@ def register(app: typer.Typer) -> None:
 async def _rollback(common: Common, run_id: str | None) -> int:
     from sophia_cli.cli.applying import carry_out, settle, take_approval
     from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.stacking import forget_empty
+    from sophia_cli.cli.stacks import add_stacks_of
+    from sophia_cli.flows.environments import ends_whole
     from sophia_cli.flows.plan import parsed_overrides
-    from sophia_cli.flows.rollback import plan_rollback
+    from sophia_cli.flows.rollback import find_run, plan_rollback
 
     async with session(common, "rollback") as found:
         await settle(found)
         await take_approval(found, common.approval)
+        add_stacks_of(found, await find_run(found.store.journal, run_id))
         ground = found.ground()
         overrides = parsed_overrides(common.override or ())
         judged = await plan_rollback(run_id, found.settings, ground, found.file, overrides)
-        return await carry_out(found, judged)
+        for line in judged.plan.notes:
+            note(common, line)
+        code = await carry_out(found, judged)
+        await forget_empty(found, ends_whole(judged.plan.changes))
+        return code

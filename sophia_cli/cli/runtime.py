@@ -12,25 +12,37 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sophia_cli.cli.certificate_wiring import certificate_target, is_chosen, issues_certificates
 from sophia_cli.cli.clock import SystemClock, new_run_id
 from sophia_cli.cli.environments import cloud_address, environment_path, load_settings
 from sophia_cli.cli.options import Common
+from sophia_cli.cli.progress import Display
 from sophia_cli.cli.redaction import learn
 from sophia_cli.cli.signals import SignalGuard
 from sophia_cli.core.errors import InvalidEnvironment
-from sophia_cli.core.history import AuditEvent
 from sophia_cli.core.plan import Plan, zone_target
 from sophia_cli.core.ports import EnvironmentFile, Store, TargetPort
-from sophia_cli.core.settings import Settings
-from sophia_cli.flows.apply import Ground
+from sophia_cli.core.rotation import Seals
+from sophia_cli.core.settings import DesiredZone, Settings
 from sophia_cli.flows.events import Stream
+from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.plan import chosen
 
 if TYPE_CHECKING:
+    from sophia_cli.core.issuance import CertificateStore
+    from sophia_cli.core.learning import Lessons
+    from sophia_cli.core.notifications import Notifier
+    from sophia_cli.core.stack_steps import EngineStep
+    from sophia_cli.core.trends import Measurements
     from sophia_cli.esc.environment import Environment
+    from sophia_cli.flows.certificate import CertificateTarget
+    from sophia_cli.flows.counsel import Counsel
+    from sophia_cli.flows.notify import Alerts
     from sophia_cli.providers.namecheap.budget import Budget
     from sophia_cli.providers.namecheap.client import NamecheapClient
+    from sophia_cli.providers.pulumi.target import StackTarget
     from sophia_cli.sandbox import Sandbox
+    from sophia_cli.store.secrets import FileRotations, FileSeals
 
 
 @dataclass
@@ -51,19 +63,22 @@ class Session:
     targets: dict[str, TargetPort] = field(default_factory=dict)
     file: EnvironmentFile | None = None
     sandbox: Sandbox | None = None
+    seals: Seals | None = None
+    """Keyed digests of secret values, for the edits of the environment's file that rotations make."""
+    whole: Settings | None = None
+    beside: dict[str, TargetPort] = field(default_factory=dict)
+    """Zones that `--target` left out and that a challenge may have to be written to."""
+    certificate: CertificateTarget | None = None
+    stack: StackTarget | None = None
+    display: Display = field(default_factory=lambda: Display(bar=draws()))
+    closing: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+    _counsel: Counsel | None = None
 
     def stream(self) -> Stream:
         """The stream of events: the audit log first, then the display."""
-        return Stream(actor(), self.clock, (self.store.audit.append, self._display))
-
-    async def _display(self, event: AuditEvent) -> None:
         if self.common.is_quiet:
-            return
-        from sophia_cli.output.runs import progress_line
-
-        line = progress_line(event)
-        if line is not None:
-            print(line, file=sys.stderr, flush=True)
+            return Stream(actor(), self.clock, (self.store.audit.append,))
+        return Stream(actor(), self.clock, (self.store.audit.append, self.display))
 
     async def reload(self) -> None:
         """Evaluate the environment again: its file was changed since."""
@@ -74,8 +89,65 @@ class Session:
         """The provider calls that applying a plan takes, and the seconds the shared rate budget makes them wait."""
         from sophia_cli.providers.namecheap_zone import calls_for
 
-        calls = sum(calls_for(plan.of(target)) for target in plan.touched() if target in self.targets)
+        zones = [target for target in plan.touched() if target.startswith("dns:")]
+        calls = sum(calls_for(plan.of(target), beside_others=len(plan.touched()) > 1) for target in zones)
         return calls, 0.0 if self.budget is None or not calls else await self.budget.wait_for(calls)
+
+    def on_step(self, step: EngineStep) -> None:
+        """Show one step of a stack's update; the engine's own history records it."""
+        if not self.common.is_quiet:
+            self.display.step(step)
+
+    def counsel(self) -> Counsel | None:
+        """The language model of the environment, wired when first asked for; None: none is set up, or `--no-ai`."""
+        from sophia_cli.cli.redaction import secrets as known
+        from sophia_cli.flows.counsel import Counsel
+        from sophia_cli.providers.model.client import HostedModel
+        from sophia_cli.reasoning.veil import Veil
+        from sophia_cli.store.directory import Directory
+        from sophia_cli.store.models import FileModelMemory
+
+        wanted = self.settings.intelligence.model
+        if wanted is None or self.common.ai is False or not self.settings.intelligence.enabled:
+            return None
+        if self._counsel is None:
+            veil, memory = Veil(known()), FileModelMemory(Directory(self.state))
+            model = HostedModel(
+                wanted.base_url,
+                wanted.name,
+                veil.hide,
+                memory,
+                self.clock,
+                api_key=wanted.api_key,
+                timeout_s=wanted.timeout_s,
+                max_cost_usd=wanted.max_cost_usd,
+            )
+            self.closing.push_async_callback(model.close)
+            self._counsel = Counsel(model, memory, veil, self.stream())
+        return self._counsel
+
+    def alerts(self) -> Alerts:
+        """Who is told what happens, and the memory of what they were told."""
+        from sophia_cli.flows.notify import Alerts
+        from sophia_cli.store.directory import Directory
+        from sophia_cli.store.told import FileTold
+
+        monitoring = (self.whole or self.settings).monitoring
+        notifiers: list[Notifier] = []
+        if monitoring.alert_email is not None:
+            from sophia_cli.providers.notify.smtp import SmtpNotifier
+
+            notifiers.append(SmtpNotifier(monitoring.smtp, monitoring.alert_email))
+        if monitoring.webhook is not None:
+            from sophia_cli.providers.notify.webhook import WebhookNotifier
+
+            notifiers.append(WebhookNotifier(monitoring.webhook, monitoring.webhook_form))
+        return Alerts(notifiers, FileTold(Directory(self.state)), self.clock, self.stream())
+
+    def issuing_ground(self) -> Ground:
+        """What challenge records are written on: every zone of the environment, whatever `--target` says."""
+        found = self.ground()
+        return replace(found, targets={**self.beside, **found.targets})
 
     def ground(self) -> Ground:
         """What the apply flow stands on."""
@@ -130,31 +202,42 @@ def state_place(common: Common, local: Path) -> str | Path:
 async def session(common: Common, command: str) -> AsyncIterator[Session]:
     """A command's session: environment, state, provider client and targets, closed in the end."""
     environment, settings = await load_settings(common)
-    async with connected(common, command, chosen(settings, common.target or ()), environment.file) as found:
-        found.environment = environment
+    some = chosen(settings, common.target or ())
+    async with connected(common, command, some, environment.file, whole=settings, environment=environment) as found:
         yield found
 
 
 @contextlib.asynccontextmanager
 async def connected(
-    common: Common, command: str, settings: Settings, file: Path | str | None
+    common: Common,
+    command: str,
+    settings: Settings,
+    file: Path | str | None,
+    whole: Settings | None = None,
+    environment: Environment | None = None,
 ) -> AsyncIterator[Session]:
-    """A session over settings that are already there."""
+    """A session over settings that are already there; `whole` are those before `--target` left some out."""
+    from sophia_cli.store.nested_locks import NestedLocks
     from sophia_cli.store.open import open_state, secrets_of_state
 
-    secrets = {secret.get_secret_value() for secret in settings.secrets}
+    hidden = {secret.get_secret_value() for secret in settings.secrets}
     addresses = {
         row.record.value for zone in settings.zones for row in zone.records if row.record.type in ("A", "AAAA")
     }
     clock = SystemClock()
     state = state_dir(common, None if file is None else str(file))
     place = state_place(common, state)
-    learn(secrets | set(secrets_of_state(place)), addresses)
+    learn(hidden | set(secrets_of_state(place)), addresses)
     store = open_state(place, clock, state)
-    found = Session(common, command, clock, SignalGuard(), store, state, place, settings)
+    store = replace(store, locks=NestedLocks(store.locks))
+    found = Session(
+        common, command, clock, SignalGuard(), store, state, place, settings, environment, whole=whole or settings
+    )
     with found.guard.installed():
         async with contextlib.AsyncExitStack() as stack:
             await _connect(found, stack)
+            stack.callback(found.display.close)
+            stack.push_async_callback(found.closing.aclose)
             yield found
 
 
@@ -163,13 +246,15 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
     from sophia_cli.providers.namecheap.budget import SharedBudget
     from sophia_cli.providers.namecheap.client import NamecheapClient
     from sophia_cli.providers.namecheap.credentials import credentials_of, endpoint_of, is_loopback
+    from sophia_cli.providers.namecheap_delegation import NamecheapDelegation
     from sophia_cli.providers.namecheap_zone import NamecheapZone
     from sophia_cli.providers.nameservers import NameServers
     from sophia_cli.store.open import open_ledger
 
     settings = found.settings
     given: tuple[str, ...] = ()
-    if settings.zones:
+    zones = _zones_to_reach(found)
+    if zones:
         if uses_sandbox(found.common, settings):
             found.sandbox = stack.enter_context(start_sandbox(found.state, settings))
             settings = _on_sandbox(settings, found.sandbox)
@@ -180,14 +265,63 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
             found.budget = SharedBudget(open_ledger(found.place, account, found.clock))
         client = NamecheapClient(credentials, endpoint, budget=found.budget)
         found.client = await stack.enter_async_context(client)
-        for zone in settings.zones:
+        for zone in zones:
             witness = NameServers(given or zone.nameservers, found.clock)
-            found.targets[zone_target(zone.name)] = NamecheapZone(zone.name, client, witness, found.clock)
+            place = found.targets if settings.zone(zone.name) is not None else found.beside
+            place[zone_target(zone.name)] = NamecheapZone(zone.name, client, witness, found.clock)
+            if place is found.beside:
+                continue
+            if zone.delegation is not None:
+                port = NamecheapDelegation(zone.name, zone.delegation, client, found.clock)
+                found.targets[port.id] = port
     if settings.writable is not None:
         from sophia_cli.esc.target import EnvironmentFileTarget
         from sophia_cli.store.directory import replace_text
 
-        found.file = EnvironmentFileTarget(settings.environment, Path(settings.writable), found.clock, replace_text)
+        _, found.seals = secret_state(found.state)
+        found.file = EnvironmentFileTarget(
+            settings.environment, Path(settings.writable), found.clock, replace_text, found.seals
+        )
+    if settings.pulumi.stacks:
+        from sophia_cli.cli.stacks import add_stacks
+
+        add_stacks(found)
+    if issues_certificates(found):
+        found.certificate = certificate_target(
+            found, stack, given, certificate_store(found.whole or settings, found.state)
+        )
+        if is_chosen(found.common, found.certificate.id):
+            found.targets[found.certificate.id] = found.certificate
+
+
+def _zones_to_reach(found: Session) -> tuple[DesiredZone, ...]:
+    """The zones of this command, and those that `--target` left out where a challenge may have to be written to them."""
+    return found.settings.zones if found.whole is None or not issues_certificates(found) else found.whole.zones
+
+
+def certificate_root(settings: Settings, state: Path) -> Path:
+    """Where certificates are kept: `ssl.store`, from the environment's folder on, else in the local state."""
+    if settings.ssl.store is None:
+        return state / "certificates"
+    return (
+        state.parent if settings.writable is None else Path(settings.writable).absolute().parent
+    ) / settings.ssl.store
+
+
+def certificate_store(settings: Settings, state: Path) -> CertificateStore:
+    """The certificates on disk."""
+    from sophia_cli.store.certificates import CertificateFiles
+
+    return CertificateFiles(certificate_root(settings, state))
+
+
+def secret_state(state: Path) -> tuple[FileRotations, FileSeals]:
+    """What the local state knows of secrets. Makes no file before it is used."""
+    from sophia_cli.store.directory import Directory
+    from sophia_cli.store.secrets import FileRotations, FileSeals
+
+    directory = Directory(state)
+    return FileRotations(directory), FileSeals(directory)
 
 
 def uses_sandbox(common: Common, settings: Settings) -> bool:
@@ -219,11 +353,32 @@ def _on_sandbox(settings: Settings, sandbox: Sandbox) -> Settings:
     return replace(settings, namecheap=provider)
 
 
+def measurements_of(found: Session) -> Measurements:
+    """Where measurements of endpoints and name servers are kept: with the local part of the state."""
+    from sophia_cli.store.directory import Directory
+    from sophia_cli.store.measurements import FileMeasurements
+
+    return FileMeasurements(Directory(found.state))
+
+
+def lessons_of(state: Path) -> Lessons:
+    """Where people's answers to proposals are kept: with the local part of the state."""
+    from sophia_cli.store.directory import Directory
+    from sophia_cli.store.learning import FileLessons
+
+    return FileLessons(Directory(state))
+
+
 def wants_colour(common: Common, environ: Mapping[str, str] = os.environ) -> bool:
     """Whether stdout is a terminal that should get colours (NO_COLOR, CLICOLOR_FORCE)."""
     if common.no_color or environ.get("NO_COLOR"):
         return False
     return environ.get("CLICOLOR_FORCE", "0") != "0" or (sys.stdout.isatty() and environ.get("TERM") != "dumb")
+
+
+def draws(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether stderr is a terminal on which a line may be drawn over."""
+    return sys.stderr.isatty() and environ.get("TERM") != "dumb"
 
 
 def may_ask(common: Common) -> bool:

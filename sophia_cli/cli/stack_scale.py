@@ -49,7 +49,7 @@ def register(group: typer.Typer) -> None:
 
 def _scaling(service: str, *, up: bool, down: bool, to: int | None, by: str | None) -> Scaling:
     """What was asked for. Raises `UsageError` unless it is one plain thing."""
-    from sophia_cli.flows.scaling import Scaling
+    from sophia_cli.flows.scaling import Direction, Scaling
 
     if [up, down, to is not None].count(True) != 1 or (to is not None and by is not None):
         raise UsageError("scale: exactly one of --up, --down and --to", hint="such as: --up --by 2, or --to 5")
@@ -58,7 +58,7 @@ def _scaling(service: str, *, up: bool, down: bool, to: int | None, by: str | No
     size = re.fullmatch(r"([1-9]\d{0,5})(%?)", by or "1")
     if size is None or (down and size[2] and int(size[1]) >= 100):
         raise UsageError(f"--by {by}: write a number such as 2, or a percentage such as 50%")
-    direction = "up" if up else "down"
+    direction: Direction = "up" if up else "down"
     number = int(size[1])
     return Scaling(service, direction, percent=number) if size[2] else Scaling(service, direction, amount=number)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sophia_cli.core.changes import Change
+from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import Refused, UsageError
 from sophia_cli.core.findings import Proposal
@@ -19,8 +19,9 @@ _SAFE_FROM = ("autonomous-safe", "autonomous")
 
 
 def chosen_proposals(proposals: Sequence[Proposal], ids: Sequence[str], settings: Settings) -> tuple[Proposal, ...]:
-    """The proposals that `--accept` names. `safe` takes those a rule made that are reversible and of low risk.
+    """The proposals that `--accept` names, by their ids or by those of the findings they answer.
 
+    `safe` takes those that a rule made and that are reversible and of low risk.
     Raises `UsageError` for an unknown id, `Refused` for `safe` below autonomy `autonomous-safe`.
     """
     known = {proposal.id: proposal for proposal in proposals}
@@ -32,13 +33,20 @@ def chosen_proposals(proposals: Sequence[Proposal], ids: Sequence[str], settings
                     f"--accept safe wants autonomy autonomous-safe; it is {settings.intelligence.autonomy}",
                     hint="accept proposals by their ids, or set ai_infrastructure.autonomy",
                 )
-            chosen |= {one.id: one for one in proposals if one.safe and one.source.startswith("rule:")}
+            chosen |= {one.id: one for one in proposals if one.safe and _by_rule(one)}
         elif name in known:
             chosen[name] = known[name]
+        elif answering := {one.id: one for one in proposals if name in one.finding.split(", ") and _by_rule(one)}:
+            chosen |= answering
         else:
-            listed = ", ".join(known) or "none"
+            listed = ", ".join(f"{one.id} ({one.finding})" if one.finding else one.id for one in proposals) or "none"
             raise UsageError(f"--accept {name}: there is no such proposal", hint=f"proposals: {listed}")
     return tuple(chosen[key] for key in sorted(chosen))
+
+
+def _by_rule(proposal: Proposal) -> bool:
+    """Whether a rule made it: what a model made is accepted by its own id only."""
+    return proposal.source.startswith("rule:")
 
 
 async def accepted(
@@ -56,6 +64,11 @@ async def accepted(
             raise Refused(
                 f"{change.reason}: the plan itself changes that record", hint="deploy the plan first, then accept"
             )
+    edited = {_path(change) for change in found.plan.changes}
+    if any(change.kind == "config.value" and _path(change) in edited for change in changes):
+        raise Refused("the plan itself edits that setting", hint="deploy the plan first, then accept")
+    if file is None and any(change.kind == "config.value" for change in changes):
+        raise Refused(f"the environment {settings.environment} cannot be written here", hint="edit it by hand")
     files = [await file.read()] if file is not None else []
     edits: list[Change] = []
     for one in found.seen.values():
@@ -75,6 +88,11 @@ async def accepted(
         proposals=found.plan.proposals,
     )
     return await judged(plan, found.policy, list(found.seen.values()), store, found.plan.created)
+
+
+def _path(change: Change) -> str | None:
+    side = change.after if change.after is not None else change.before
+    return side.path if isinstance(side, ConfigValue) else None
 
 
 def _records(change: Change) -> list[Record]:

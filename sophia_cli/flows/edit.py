@@ -154,10 +154,11 @@ async def plan_changes(
 
     Raises `Refused`, with the patch to make by hand, where the environment cannot be written.
     """
-    edits: list[Change] = []
     files: list[Snapshot] = []
     if changes and file is not None:
         files = [await file.read()]
+    edits = [_as_written(change, file) for change in changes if change.kind == "config.value"]
+    changes = [change for change in changes if change.kind != "config.value"]
     for one in seen:
         mine = [change for change in changes if change.target == one.target]
         if not mine:
@@ -174,6 +175,15 @@ async def plan_changes(
     plan = assemble(settings, seen, [*edits, *changes], _kept(seen, changes), now, files=files)
     plan = replace(plan, notes=tuple(notes))
     return await judged(plan, await policy_of(settings, store, overrides), seen, store, now)
+
+
+def _as_written(change: Change, file: EnvironmentFile | None) -> Change:
+    """An edit of the environment whose former value is what stands in its file, not what evaluation made of it."""
+    if file is None or not isinstance(change.after, ConfigValue):
+        return change
+    stands = file.source(change.after.path)
+    before = None if stands is None else ConfigValue(change.after.path, stands)
+    return replace(change, action="create" if before is None else "update", before=before)
 
 
 def _by_hand(edit: Change) -> str:

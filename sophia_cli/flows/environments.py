@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 
-from sophia_cli.core.changes import SECRET, UNKNOWN, Change, ConfigValue
+from sophia_cli.core.changes import SECRET, UNKNOWN, Action, Change, ConfigValue
 from sophia_cli.core.dns import APEX, DEFAULT_TTL
 from sophia_cli.core.errors import Refused, SophiaError, UsageError
 from sophia_cli.core.history import Snapshot, timestamp
@@ -204,7 +204,7 @@ async def plan_expiry(stack: Stack, at: datetime | None, desk: Desk) -> Judged:
 
 def _edited(file: EnvironmentFile, path: str, value: Any, reason: str) -> Change:
     before, after = (None if one is None else ConfigValue(path, one) for one in (file.source(path), value))
-    action = "create" if before is None else "delete" if after is None else "update"
+    action: Action = "create" if before is None else "delete" if after is None else "update"
     return Change(file.id, "config.value", action, before, after, "user", reason)
 
 
@@ -317,7 +317,7 @@ class Removable(Protocol):
 
 async def forget_empty(targets: Iterable[str], ground: Ground) -> tuple[str, ...]:
     """Remove the stacks among these targets that hold nothing any more; what went wrong, which loses nothing."""
-    problems = []
+    problems: list[str] = []
     for target in targets:
         port = ground.targets.get(target)
         if not isinstance(port, Removable):

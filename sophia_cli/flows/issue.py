@@ -94,7 +94,7 @@ async def _resumed(pending: PendingOrder, issuer: Issuer) -> tuple[Authority, Or
         order = await authority.resume(pending.url)
     except ProviderRefused:
         return None
-    if order.status == "invalid":
+    if order.status == "invalid" or {name.lower() for name in order.names} != set(pending.order.names):
         return None
     return authority, order
 
@@ -116,7 +116,7 @@ async def _placed(name: str, order: CertificateOrder, issuer: Issuer) -> tuple[P
     placed = await issuer.authorities.place(
         order.names, terms_agreed=True, profile=order.profile, predecessor=predecessor
     )
-    await note_ordered(order, request, issuer)
+    await note_ordered(order, replace(request, advised=placed.order.replaces is not None), issuer)
     pending = replace(
         pending,
         order=replace(order, authority=placed.authority.url),
@@ -190,8 +190,8 @@ async def _challenge_of(authorization: Authorization, issuer: Issuer) -> Challen
     """How to prove a name: by a record that stands already or may be made to stand, else by one for this time only."""
     wish = issuer.settings.ssl.challenge
     lasting = authorization.offered(DNS_PERSIST_01) if wish != DNS_01 else None
-    if lasting is not None and await stands(lasting, issuer):
-        return lasting
+    if lasting is not None and (standing := await stands(lasting, issuer)) is not None:
+        return standing
     fleeting = authorization.offered(DNS_01) if wish != DNS_PERSIST_01 else None
     if fleeting is None:
         offered = ", ".join(challenge.type for challenge in authorization.challenges) or "none by a TXT record"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sophia_cli.core.acme import Authorities, CertificateKeys
 from sophia_cli.core.issuance import CertificateStore, DeployHook, DnsWitness, EndpointWitness
@@ -18,7 +19,7 @@ class Issuer:
 
     `settings` are whole, whatever `--target` leaves out: a challenge may have to be written to any zone of the environment.
     `approved_by` names the person who agrees to what this command does; None when nobody was asked (heal).
-    `fraction` gives a number in [0, 1) by chance.
+    `fraction` gives a number in [0, 1) by chance. `wake` is the time to the next run that can renew; None: nobody knows.
     """
 
     settings: Settings
@@ -32,3 +33,4 @@ class Issuer:
     ground: Callable[[], Ground]
     approved_by: str | None
     fraction: Callable[[], float]
+    wake: timedelta | None = None

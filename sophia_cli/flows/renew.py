@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sophia_cli.core.certificates import CHALLENGE_SOURCE, CertificateState, Installed
@@ -158,7 +158,7 @@ def _finding(change: Change, state: CertificateState, now: datetime, target: Cer
     return Finding(
         "CERT-DUE",
         "ssl",
-        _severity(there, now),
+        _severity(there, now, target.issuer.wake),
         target.id,
         title,
         {"serial": there.serial, "not_after": there.not_after.isoformat(), "names": list(there.names)},
@@ -167,6 +167,6 @@ def _finding(change: Change, state: CertificateState, now: datetime, target: Cer
     )
 
 
-def _severity(there: Installed, now: datetime) -> Severity:
+def _severity(there: Installed, now: datetime, wake: timedelta | None) -> Severity:
     lifetime = Lifetime(there.not_before, there.not_after)
-    return "critical" if now >= there.not_after else "high" if now >= lifetime.floor() else "medium"
+    return "critical" if now >= there.not_after else "high" if now >= lifetime.floor(wake) else "medium"

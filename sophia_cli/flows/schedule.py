@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sophia_cli.core.certificates import CertificateOrder, Installed, Listed, what_is_due
-from sophia_cli.core.errors import SophiaError, Unreachable
+from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.issuance import CertificateStore
 from sophia_cli.core.renewal import (
     Lifetime,
@@ -17,6 +17,7 @@ from sophia_cli.core.renewal import (
     attempt_failed,
     check_failed,
     due,
+    is_temporary,
     learned,
     may_check,
 )
@@ -32,7 +33,7 @@ async def verdict(name: str, installed: Installed, issuer: Issuer) -> RenewNow |
     asked = await _asked(installed, lifetime, state, issuer)
     if asked != state:
         await issuer.certificates.save_notes(name, with_state(notes, installed, asked))
-    return due(lifetime, asked, now)
+    return due(lifetime, asked, now, wake=issuer.wake)
 
 
 async def _asked(installed: Installed, lifetime: Lifetime, state: RenewalState, issuer: Issuer) -> RenewalState:
@@ -44,7 +45,7 @@ async def _asked(installed: Installed, lifetime: Lifetime, state: RenewalState, 
     try:
         info = await authority.renewal_info(installed.certificate_id)
     except SophiaError as exc:
-        return check_failed(state, clock.now(), temporary=exc.retryable or isinstance(exc, Unreachable))
+        return check_failed(state, clock.now(), temporary=is_temporary(exc))
     return learned(state, info, lifetime, clock.now(), issuer.fraction())
 
 

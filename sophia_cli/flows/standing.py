@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sophia_cli.core.acme import DNS_PERSIST_01, Challenge
 from sophia_cli.core.certificates import STANDING_SOURCE
 from sophia_cli.core.changes import Change
@@ -16,8 +18,10 @@ from sophia_cli.flows.plan import see
 SOURCE = STANDING_SOURCE
 
 
-async def stands(challenge: Challenge, issuer: Issuer) -> bool:
-    """Whether its record is in its zone, put there now if a person agrees.
+async def stands(challenge: Challenge, issuer: Issuer) -> Challenge | None:
+    """The challenge with the value that is in its zone, put there now if a person agrees; None where it may not be.
+
+    A value that stands there from before counts if the authority takes it as well, as after a rollover of the account's key.
 
     A person agreed beforehand where the environment asks for this challenge and a person approved the issue; elsewhere one
     is asked, if there is one. A renewal by itself never makes a standing record.
@@ -25,23 +29,25 @@ async def stands(challenge: Challenge, issuer: Issuer) -> bool:
     try:
         place = await place_of(challenge, issuer)
     except Refused:
-        return False  # no zone of ours; perhaps a delegated name can be proved the other way
+        return None  # no zone of ours; perhaps a delegated name can be proved the other way
     ground, desired = issuer.ground(), issuer.settings.zone(place.zone)
     if desired is None:
-        return False
+        return None
     row = Record(relative(place.name, place.zone), "TXT", place.value, desired.ttl or DEFAULT_TTL)
     live = (await see(desired, ground.targets, issuer.settings, ground.store)).zone
-    if any(there.key == row.key for there in live.records):
-        return True
+    published = {there.value for there in live.at(row.name, "TXT")}
+    for value in (challenge.txt_value, *challenge.also_accepted):
+        if value in published:
+            return replace(challenge, txt_value=value)
     change = Change(
         zone_target(place.zone), "dns.record", "create", None, row, SOURCE, "proves control at every renewal"
     )
     asked_for = issuer.settings.ssl.challenge == DNS_PERSIST_01 and issuer.approved_by is not None
     if not asked_for and not ground.agrees(change):
-        return False
+        return None
 
     def make(zone: Zone, _: Ownership) -> tuple[Change, ...]:
         return () if any(there.key == row.key for there in zone.records) else (change,)
 
     await transact(place.zone, make, issuer, agreed=True)
-    return True
+    return challenge

@@ -9,16 +9,27 @@ from typing import Any
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.policy import Verdict
+from sophia_cli.output.foreign import escaped
 
 
 def envelope(name: str, data: Any) -> str:
     """One JSON document: `{"schema": "sophia.NAME/1", "data": ...}`, indented, in the order the shape lists its keys."""
-    return json.dumps({"schema": f"sophia.{name}/1", "data": data}, indent=2, ensure_ascii=False) + "\n"
+    return _quiet(json.dumps({"schema": f"sophia.{name}/1", "data": data}, indent=2, ensure_ascii=False)) + "\n"
 
 
 def line(name: str, data: Any) -> str:
     """The same on one line: for commands that print one document a line."""
-    return json.dumps({"schema": f"sophia.{name}/1", "data": data}, ensure_ascii=False) + "\n"
+    return _quiet(json.dumps({"schema": f"sophia.{name}/1", "data": data}, ensure_ascii=False)) + "\n"
+
+
+def _quiet(text: str) -> str:
+    """The JSON with characters that steer a terminal (C1, DEL, bidirectional) as escapes, which changes no value."""
+    loud = {ord(one): _escape(one) for one in set(text) if one >= "\x7f" and escaped(one) != one}
+    return text.translate(loud) if loud else text
+
+
+def _escape(character: str) -> str:
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def plan_data(plan: Plan, verdict: Verdict) -> dict[str, Any]:

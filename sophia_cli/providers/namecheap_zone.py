@@ -31,9 +31,12 @@ class Witness(Protocol):
         ...
 
 
-def calls_for(changes: Sequence[Change]) -> int:
-    """How many calls applying the changes of one zone takes: re-read (2), write (1, or 2), read back (2)."""
-    return 0 if not changes else 5 + bool(_repreferred(changes))
+def calls_for(changes: Sequence[Change], *, beside_others: bool = False) -> int:
+    """How many calls applying the changes of one zone takes: re-read (2), write (1, or 2), read back (2).
+
+    `beside_others`: other targets are written in the same run, so that it is read once more right before its write (2).
+    """
+    return 0 if not changes else 5 + 2 * beside_others + bool(_repreferred(changes))
 
 
 class NamecheapZone:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ from sophia_cli.providers.pulumi.variables import child_environment
 from sophia_cli.providers.pulumi.workspace import Replace, Workspace
 
 SHORTEST = 6
+_ROUNDS = 100_000  # a guess at the passphrase costs as much as one at the stack's own secrets
 MISSING = "pulumi"  # looked up when it is run, and explained then
 
 
@@ -76,11 +78,12 @@ def connect(
     path = found_cli(given.process)
     home = _home(settings, given, folder)
     place = Place(name, str(project.folder), backend or "Pulumi Cloud", None if settings.home else str(home))
+    environment = _variables(settings, given, project, backend, home, path)
     engine = Engine(
         cli=cli or PulumiCli(path or MISSING, folder / "tmp", None if settings.home else home / "logs"),
         place=place,
         cwd=project.folder,
-        environment=_variables(settings, given, project, backend, home, path),
+        environment=environment,
         limits=limits or TimeLimits(),
         policy_packs=tuple(str(_path(given.base, pack)) for pack in settings.policy_packs),
         hide=_secret_texts(settings, stack, given),
@@ -88,7 +91,7 @@ def connect(
     options = StackOptions(
         config={**given.config, **stack.config},
         secrets_provider=settings.secrets_provider or (None if is_cloud(backend) else "passphrase"),
-        key=digest_key(folder),
+        key=shared_key(environment.get("PULUMI_CONFIG_PASSPHRASE"), name) or digest_key(folder),
         message=given.message,
     )
     return StackTarget(Workspace(engine, project, folder / "tmp", replace_text), options, clock, on_step)
@@ -154,6 +157,13 @@ def _home(settings: Pulumi, given: Given, folder: Path) -> Path:
         with contextlib.suppress(FileExistsError):
             link.symlink_to(_path(given.base, settings.plugins), target_is_directory=True)
     return home
+
+
+def shared_key(passphrase: str | None, stack: str) -> bytes | None:
+    """The key for digests of secrets that all machines with the stack's passphrase have, so that their plans agree."""
+    if not passphrase:
+        return None
+    return hashlib.pbkdf2_hmac("sha256", passphrase.encode(), f"sophia digests {stack}".encode(), _ROUNDS)
 
 
 def digest_key(folder: Path) -> bytes:

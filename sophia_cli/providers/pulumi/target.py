@@ -277,7 +277,7 @@ class StackTarget:
         touched = {*_urns(changes), *(change.target for change in changes if change.kind == "stack.config")}
         left = [change for change in part.changes if (_urn(change) or change.target) in touched]
         details = tuple(f"{change.action} {_urn(change) or change.target} is still planned" for change in left)
-        return Evidence(not left, details)
+        return Evidence(False, details) if left else Evidence(True, _shown(part.outputs))
 
     # -- parts ------------------------------------------------------------------------------------------------------------------
 
@@ -314,6 +314,12 @@ class StackTarget:
     def _steps(self, stream: Stream, source: str) -> tuple[Change, ...]:
         reason = "the resource is not as recorded" if source == "drift" else NAMED
         return changes_of(self.id, fold(stream.steps), source, reason)
+
+
+def _shown(outputs: Mapping[str, Output]) -> tuple[str, ...]:
+    """The outputs in one line, secrets masked; nothing where there are none."""
+    texts = [f"{name} = {one.data()['value']}" for name, one in sorted(outputs.items())]
+    return (f"outputs: {', '.join(texts)}",) if texts else ()
 
 
 def _mode(changes: Sequence[Change]) -> Mode:

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from sophia_cli.core.errors import InvalidEnvironment, UsageError
 from sophia_cli.core.settings import Pulumi, Stack
-from sophia_cli.providers.pulumi.connect import Given, connect, digest_key
+from sophia_cli.providers.pulumi.connect import Given, connect, digest_key, shared_key
 from sophia_cli.providers.pulumi.process import Call, Finished
 from sophia_cli.providers.pulumi.target import StackTarget
 from sophia_cli.store.directory import replace_text
@@ -175,3 +175,14 @@ def test_the_key_of_a_state_is_made_once_and_private(tmp_path: Path) -> None:
     assert (digest_key(tmp_path), len(key)) == (key, 32)
     assert (tmp_path / "digest.key").stat().st_mode & 0o077 == 0
     assert digest_key(tmp_path / "other") != key
+
+
+def test_machines_with_the_same_passphrase_key_their_digests_alike_and_others_do_not() -> None:
+    key = shared_key("correct horse", "organization/shop/prod")
+    assert key is not None
+    assert shared_key("correct horse", "organization/shop/prod") == key
+    assert shared_key("another", "organization/shop/prod") != key
+    assert shared_key("correct horse", "organization/shop/staging") != key
+    assert b"correct horse" not in key
+    assert shared_key("", "organization/shop/prod") is None
+    assert shared_key(None, "organization/shop/prod") is None
