@@ -59,7 +59,7 @@ format: $(STAMP) ## let ruff rewrite the formatting
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(STAMP) ## ratios against named baselines, in one run (ARGS=--full: with 100 000 records)
+bench: $(STAMP) ## ratios against named baselines, in one run (ARGS=--quick: without 100 000 records)
 	@$(BIN)/python bench/run.py $(ARGS)
 
 docs: $(STAMP) ## write the generated pages (command reference, check catalogue, README output, pictures)
