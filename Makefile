@@ -6,6 +6,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
+# One more than there are cores: many tests wait for servers and processes.
+WORKERS := $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test eval test-servers test-clients lint format sweep bench docs clean
 
@@ -26,7 +29,7 @@ demo: $(STAMP) ## the whole story on the embedded sandbox, in under a minute, no
 	@$(BIN)/sophia demo
 
 test: $(STAMP) ## the tests; never needs root
-	@$(BIN)/python -m pytest -n auto --dist loadgroup
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 eval: $(STAMP) ## exact-intent rate, slot F1 and wrong acts of the offline engine, by class; answers to fixed questions
 	@$(BIN)/python -m tests.evaluation.evaluate $(ARGS)

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.server,
     pytest.mark.skipif(not pebble.PROGRAMS, reason=pebble.MISSING),
 ]
-POINTS = int(os.environ.get("SOPHIA_KILL_POINTS", "3"))  # of some hundreds
+POINTS = int(os.environ.get("SOPHIA_KILL_POINTS", "1"))  # of some hundreds
 
 
 @pytest.fixture(scope="module")

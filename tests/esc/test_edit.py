@@ -212,7 +212,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.data(), st.sampled_from(FIXTURES), VALUES)
 def test_setting_any_scalar_changes_one_line_and_reads_back_as_meant(choose: Any, text: str, value: Any) -> None:
     report = Report()
@@ -230,7 +230,7 @@ def test_setting_any_scalar_changes_one_line_and_reads_back_as_meant(choose: Any
     assert type(node) is type(value)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(FIXTURES), st.text("abcé-. ", min_size=1, max_size=6), VALUES)
 def test_adding_and_removing_a_key_gives_back_the_bytes(text: str, key: str, value: Any) -> None:
     path = format_path(("security" if "security:" in text else "dns", "zz" + key))
@@ -239,7 +239,7 @@ def test_adding_and_removing_a_key_gives_back_the_bytes(text: str, key: str, val
     assert remove_value(added, path) == text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.data(), st.sampled_from(FIXTURES))
 def test_removing_any_scalar_removes_nothing_else(choose: Any, text: str) -> None:
     report = Report()

@@ -217,7 +217,7 @@ class Story(RuleBasedStateMachine):
 # More, and by chance: SOPHIA_EXAMPLES=5000 pytest tests/flows/test_stateful.py
 EXAMPLES = os.environ.get("SOPHIA_EXAMPLES")
 Story.TestCase.settings = settings(
-    max_examples=int(EXAMPLES or 150),
+    max_examples=int(EXAMPLES or 60),
     stateful_step_count=16,
     deadline=None,
     derandomize=EXAMPLES is None,

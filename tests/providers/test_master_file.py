@@ -141,7 +141,7 @@ ENTRIES = [
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(ENTRIES), max_size=12).map("\n".join), st.sampled_from(["", "\n", "\n\n"]))
 @example(TRICKY, "")
 @example("$ORIGIN x\\.acme.example.\nwww A 192.0.2.1\n@ A 192.0.2.2\nwww.acme.example. CNAME x", "")
@@ -153,7 +153,7 @@ def test_any_mixture_of_entries_is_read_as_dnspython_reads_it(text: str, end: st
     assert parsed(text + end) == (error or _whole(text + end))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.sampled_from(

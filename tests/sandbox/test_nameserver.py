@@ -278,7 +278,7 @@ class _Still:
         return 0.0
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(0, 60), flips=st.lists(st.tuples(st.integers(0, 59), st.integers(0, 255)), max_size=6))
 def test_no_message_raises(zone: Sandbox, cut: int, flips: list[tuple[int, int]]) -> None:
     wire = bytearray(dns.message.make_query("www.example.com", "A", use_edns=True, id=7).to_wire())
