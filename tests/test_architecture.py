@@ -15,6 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "sophia_cli"
 
+pytestmark = pytest.mark.xdist_group("architecture")  # the code is read once
+
 # cli -> flows -> agents -> checks -> core; flows -> reasoning -> core; every adapter room -> core and no other.
 MAY_IMPORT = {
     "core": set(),

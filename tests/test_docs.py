@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import shlex
 import sys
@@ -42,6 +43,12 @@ def expected(generate: ModuleType) -> dict[Path, str]:
 def _words(svg: str) -> str:
     """What a picture shows: its form may differ between releases of rich, its text may not."""
     return html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", svg, flags=re.DOTALL)).replace("\xa0", " ")
+
+
+def test_tests_of_one_group_are_given_to_one_worker(request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("the tests do not run side by side")
+    assert request.node.nodeid.endswith("@docs"), "this pytest and this pytest-xdist do not go together"
 
 
 @pytest.mark.parametrize("name", ["docs/commands.md", "docs/catalogue.md", "docs/pictures/sophia.svg", "README.md"])
