@@ -5,7 +5,6 @@ Layout below the root, for a certificate `acme.example` (all folders 0700, all k
     acme.example/current -> versions/20261122T154300123-0a1b2c3d
     acme.example/versions/VERSION/{privkey,cert,chain,fullchain}.pem, certificate.json
     acme.example/pending/{order.json,privkey.pem}    the order that is under way
-    acme.example/notes.json                          what renewal remembers
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 
@@ -152,17 +150,6 @@ class CertificateFiles:
                 path = self._version(name, version)
                 with translated(path):
                     shutil.rmtree(path)
-
-    # -- notes ----------------------------------------------------------------------------------------------------------
-
-    async def notes(self, name: str) -> dict[str, Any]:
-        """What renewal remembers."""
-        data = self._directory.read(name, "notes.json")
-        return {} if data is None else decoded(self._folder(name) / "notes.json", data, dict)
-
-    async def save_notes(self, name: str, notes: Mapping[str, Any]) -> None:
-        """Remember it durably."""
-        self._directory.write(dict(notes), name, "notes.json")
 
     # -- places ---------------------------------------------------------------------------------------------------------
 

@@ -20,12 +20,7 @@ _TRIES = 1000
 
 _READ = """
 local time = redis.call('TIME')
-return {time[1], time[2], redis.call('GET', KEYS[1]) or ''}
-"""
-_REPLACE = """
-if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1
+return {time[1], time[2], redis.call('GET', KEYS[1])}
 """
 
 
@@ -69,20 +64,20 @@ class RedisLedger:
     async def read(self) -> tuple[int, Calls | None]:
         """The time now and the calls so far."""
         now, content = await self._read()
-        return now, _calls(content or None)
+        return now, _calls(content)
 
     async def exchange(self, move: Move) -> None:
         """Replace the calls by what `move` makes of them; tried again when another process came between."""
         for _ in range(_TRIES):
             now, content = await self._read()
-            after = _text(move(now, _calls(content or None)))
-            if await self._server.run(_REPLACE, [self._key], [content, after, _KEEP_MS]):
+            after = _text(move(now, _calls(content)))
+            if await self._server.swap(self._key, content, after, _KEEP_MS):
                 return
         raise StateError(
             f"state {self._server.address.shown}: the rate budget is too busy", hint="run the command again"
         )
 
-    async def _read(self) -> tuple[int, bytes]:
+    async def _read(self) -> tuple[int, bytes | None]:
         seconds, micros, content = await self._server.run(_READ, [self._key], [])
         if self._clock is not None:
             return round(self._clock.now().timestamp() * 1000), content

@@ -7,8 +7,10 @@ from pathlib import Path
 from sophia_cli.core.ports import Clock, Store
 from sophia_cli.store.audit import FileAudit
 from sophia_cli.store.directory import Directory
+from sophia_cli.store.documents import FileDocuments
+from sophia_cli.store.freezes import StoredFreezes
 from sophia_cli.store.locks import FileLocks
-from sophia_cli.store.records import FileApprovals, FileFreezes, FileJournal, FileOwnerships, FileSnapshots
+from sophia_cli.store.records import FileApprovals, FileJournal, FileOwnerships, FileSnapshots
 
 
 def local_store(root: Path, clock: Clock) -> Store:
@@ -21,5 +23,5 @@ def local_store(root: Path, clock: Clock) -> Store:
         audit=FileAudit(directory, clock),
         approvals=FileApprovals(directory),
         ownerships=FileOwnerships(directory),
-        freezes=FileFreezes(directory),
+        freezes=StoredFreezes(FileDocuments(directory)),
     )

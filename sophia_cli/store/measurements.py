@@ -1,4 +1,4 @@
-"""Measurements as files in the state directory, one a target: bounded, replaced atomically. Judges nothing."""
+"""Measurements, one document a target: bounded, over all machines that share a state. Judges nothing."""
 
 from __future__ import annotations
 
@@ -8,33 +8,38 @@ from datetime import datetime
 from typing import Any
 
 from sophia_cli.core.trends import Sample, Series
-from sophia_cli.store.directory import Directory, decoded
+from sophia_cli.store.directory import decoded
+from sophia_cli.store.documents import Documents
 
 MOST_SAMPLES = 500  # of one series; the oldest go first
 MOST_SERIES = 100  # of one target; those measured longest ago go first
 
 
-class FileMeasurements:
-    """Measurements: `measurements/TARGET.json`, each series as [time, seconds] pairs, oldest first."""
+class StoredMeasurements:
+    """Measurements: `measurements/TARGET`, each series as [time, seconds] pairs, oldest first."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
 
     async def add(self, target: str, samples: Mapping[str, Sample]) -> None:
         """Add one sample to each named series; of two writers none loses the other's."""
         if not samples:
             return
-        with self._directory.alone("measurements", target + ".lock"):
-            known = dict(await self.of(target))
+
+        def move(data: Any) -> Any:
+            known = self._known(target, data)
             for name, sample in samples.items():
                 known[name] = tuple(sorted({*known.get(name, ()), sample}))[-MOST_SAMPLES:]
-            self._directory.write(_data(known), "measurements", target + ".json")
+            return _data(known)
+
+        await self._documents.change(move, "measurements", target)
 
     async def of(self, target: str) -> Mapping[str, Series]:
-        """The series of a target by name; empty when there are none. Raises `StateError` for a file of somebody else's."""
-        path = self._directory.path("measurements", target + ".json")
-        data = self._directory.load(path)
-        return {} if data is None else decoded(path, data, _series)
+        """The series of a target by name; empty when there are none. Raises `StateError` for what is somebody else's."""
+        return self._known(target, await self._documents.read("measurements", target))
+
+    def _known(self, target: str, data: Any) -> dict[str, Series]:
+        return {} if data is None else decoded(self._documents.place("measurements", target), data, _series)
 
 
 def _data(known: Mapping[str, Series]) -> dict[str, Any]:

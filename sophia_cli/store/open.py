@@ -10,6 +10,7 @@ from sophia_cli.core.ports import Clock, Store
 from sophia_cli.store.local import local_store
 
 if TYPE_CHECKING:
+    from sophia_cli.store.documents import Documents
     from sophia_cli.store.ledger import FileLedger, RedisLedger
 
 
@@ -30,6 +31,18 @@ def open_state(where: str | Path, clock: Clock, local: Path | None = None) -> St
     if local is None:
         raise UsageError("a state behind a URL needs a directory for the local journal", hint="give one")
     return redis_store(str(where), clock, local)
+
+
+def open_documents(where: str | Path) -> Documents:
+    """The small documents of the same state."""
+    from sophia_cli.store.directory import Directory
+    from sophia_cli.store.documents import FileDocuments, RedisDocuments
+
+    if not is_url(where):
+        return FileDocuments(Directory(Path(where)))
+    from sophia_cli.store.redis_server import Server, address_of
+
+    return RedisDocuments(Server(address_of(str(where))))
 
 
 def open_ledger(where: str | Path, account: str, clock: Clock) -> FileLedger | RedisLedger:

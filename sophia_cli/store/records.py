@@ -1,11 +1,10 @@
-"""Journal, snapshots, approvals, ownership and freezes as files in the state directory. Judges nothing."""
+"""Journal, snapshots, approvals and ownership as files in the state directory. Judges nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.errors import ApprovalMissing
@@ -140,34 +139,3 @@ class FileOwnerships:
     async def save(self, environment: str, target: str, ownership: Ownership) -> None:
         """Store it."""
         self._directory.write(ownership.data(), "ownership", environment, target + ".json")
-
-
-class FileFreezes:
-    """Frozen targets: `freezes.json`."""
-
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
-
-    async def patterns(self) -> frozenset[str]:
-        """The frozen patterns."""
-        data = self._directory.read("freezes.json")
-        return frozenset() if data is None else decoded(self._directory.path("freezes.json"), data, _patterns)
-
-    async def freeze(self, pattern: str) -> None:
-        """Add a pattern."""
-        with self._directory.alone("freezes.lock"):
-            self._directory.write(sorted(await self.patterns() | {pattern}), "freezes.json")
-
-    async def thaw(self, pattern: str) -> bool:
-        """Remove a pattern."""
-        with self._directory.alone("freezes.lock"):
-            patterns = await self.patterns()
-            if pattern in patterns:
-                self._directory.write(sorted(patterns - {pattern}), "freezes.json")
-            return pattern in patterns
-
-
-def _patterns(data: Any) -> frozenset[str]:
-    if not isinstance(data, list) or not all(isinstance(pattern, str) for pattern in data):
-        raise TypeError("not a list of patterns")
-    return frozenset(data)

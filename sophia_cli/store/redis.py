@@ -11,12 +11,13 @@ from pathlib import Path
 
 from sophia_cli.core.ports import Clock, Store
 from sophia_cli.store.directory import Directory
+from sophia_cli.store.documents import RedisDocuments
+from sophia_cli.store.freezes import StoredFreezes
 from sophia_cli.store.records import FileJournal, FileSnapshots
 from sophia_cli.store.redis_audit import RedisAudit
 from sophia_cli.store.redis_locks import LEASE_S, WRITE_S, RedisLocks
 from sophia_cli.store.redis_records import (
     RedisApprovals,
-    RedisFreezes,
     RedisJournal,
     RedisOwnerships,
     RedisSnapshots,
@@ -35,5 +36,5 @@ def redis_store(url: str, clock: Clock, local: Path, *, lease_s: float = LEASE_S
         audit=RedisAudit(server, locks, clock),
         approvals=RedisApprovals(server, locks),
         ownerships=RedisOwnerships(server, locks),
-        freezes=RedisFreezes(server),
+        freezes=StoredFreezes(RedisDocuments(server)),
     )

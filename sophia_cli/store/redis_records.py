@@ -1,4 +1,4 @@
-"""Journal, snapshots, approvals, ownership and freezes on a Redis server. Judges nothing."""
+"""Journal, snapshots, approvals and ownership on a Redis server. Judges nothing."""
 
 from __future__ import annotations
 
@@ -219,27 +219,6 @@ class RedisOwnerships:
         """Store it."""
         arguments: list[str | bytes | int] = [_text(environment), json.dumps(ownership.data())]
         await self._locks.write(_SAVE_OWNERSHIP, [self._server.key("ownership", target)], arguments, targets=[target])
-
-
-class RedisFreezes:
-    """Frozen targets: one set."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._key = server.key("freezes")
-
-    async def patterns(self) -> frozenset[str]:
-        """The frozen patterns."""
-        found = await self._server.command("SMEMBERS", self._key)
-        return frozenset(one.decode("utf-8", "surrogatepass") for one in found)
-
-    async def freeze(self, pattern: str) -> None:
-        """Add a pattern."""
-        await self._server.command("SADD", self._key, _text(pattern))
-
-    async def thaw(self, pattern: str) -> bool:
-        """Remove a pattern."""
-        return bool(await self._server.command("SREM", self._key, _text(pattern)))
 
 
 def _text(text: str) -> bytes:

@@ -21,6 +21,16 @@ _PASSED_ON = ("db", "username", "password", *_FILES)
 _SHAPE = "redis://[USER:PASSWORD@]HOST[:PORT][/DB][?prefix=TEAM], rediss://... or unix:///PATH[?db=N&prefix=TEAM]"
 TIMEOUT_S = 5.0
 
+_SWAP = """
+local held = redis.call('GET', KEYS[1])
+if ARGV[1] == '0' then
+  if held then return 0 end
+elseif held ~= ARGV[2] then return 0 end
+redis.call('SET', KEYS[1], ARGV[3])
+if tonumber(ARGV[4]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
+return 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -94,6 +104,11 @@ class Server:
         """A key as messages name it."""
         return f"{self.address.shown} {self.key(*parts)}"
 
+    async def swap(self, key: str, before: bytes | None, after: str, keep_ms: int = 0) -> bool:
+        """Set a key that still holds what it held before (None: nothing); False when it does not. 0 keeps it for ever."""
+        known: list[str | bytes | int] = [int(before is not None), before or b"", after, keep_ms]
+        return bool(await self.run(_SWAP, [key], known))
+
     async def run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         """Run a script: one atomic step."""
         return await self.command("EVAL", script, len(keys), *keys, *arguments)
@@ -129,6 +144,11 @@ class Server:
                 hint = "name the authority of its certificate: rediss://...?ssl_ca_certs=FILE, or SSL_CERT_FILE=FILE"
             raise StateError(f"state {shown}: the server cannot be reached: {why}", hint=hint) from exc
         except ResponseError as exc:
+            if str(exc).startswith("WRONGTYPE") and words[0] != "EVAL":
+                raise StateError(
+                    f"{shown} {words[1]!s} holds something else than sophia wrote there (WRONGTYPE)",
+                    hint="restore it from a backup, or remove it",
+                ) from exc
             raise StateError(
                 f"state {shown}: the server refused: {self._plain(exc)}",
                 hint="look at its memory, its disk, its rights and whether it is a replica",

@@ -1,4 +1,4 @@
-"""What people were told and when, as files of the state directory: the memory that keeps notifications few."""
+"""What people were told and when: the memory that keeps notifications few, over all machines that share a state."""
 
 from __future__ import annotations
 
@@ -6,45 +6,81 @@ from datetime import datetime
 from typing import Any
 
 from sophia_cli.core.history import moment, timestamp
-from sophia_cli.store.directory import Directory, decoded
+from sophia_cli.core.notifications import may_tell
+from sophia_cli.store.directory import decoded
+from sophia_cli.store.documents import Documents
+
+_Matters = dict[str, dict[str, tuple[datetime, bool]]]
 
 
-class FileTold:
-    """One file for all matters, `told.json`, changed under a lock."""
+class StoredTold:
+    """One document for all matters, `alerts`: by matter and channel the time, and whether it was delivered then."""
 
-    def __init__(self, directory: Directory) -> None:
-        self._directory = directory
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
 
-    async def when(self, channel: str, key: str) -> datetime | None:
-        """When a matter was last told on a channel."""
-        return self._load().get(key, {}).get(channel)
+    async def take(self, channel: str, key: str, now: datetime) -> bool:
+        """Whether a matter is ours to tell now; of several who ask at the same moment one is given it."""
+        is_ours = False
+
+        def move(data: Any) -> Any:
+            nonlocal is_ours
+            # What may be told again need not be remembered.
+            live = {
+                matter: {name: entry for name, entry in times.items() if not may_tell(*entry, now)}
+                for matter, times in self._matters(data).items()
+            }
+            is_ours = channel not in live.get(key, {})
+            if is_ours:
+                live.setdefault(key, {})[channel] = (now, False)
+            return _data(live)
+
+        await self._documents.change(move, "alerts")
+        return is_ours
 
     async def note(self, channel: str, key: str, at: datetime) -> None:
-        """Remember it."""
-        with self._directory.alone("told.lock"):
-            known = self._load()
-            known.setdefault(key, {})[channel] = at
-            self._save(known)
+        """It was delivered."""
+
+        def move(data: Any) -> Any:
+            matters = self._matters(data)
+            matters.setdefault(key, {})[channel] = (at, True)
+            return _data(matters)
+
+        await self._documents.change(move, "alerts")
+
+    async def let_go(self, channel: str, key: str, at: datetime) -> None:
+        """It could not be delivered; what somebody else took or told meanwhile stays."""
+
+        def move(data: Any) -> Any:
+            matters = self._matters(data)
+            if matters.get(key, {}).get(channel) == (at, False):
+                del matters[key][channel]
+            return _data(matters)
+
+        await self._documents.change(move, "alerts")
 
     async def forget(self, key: str) -> None:
-        """Forget it on every channel."""
-        if key not in self._load():
-            return
-        with self._directory.alone("told.lock"):
-            known = self._load()
-            known.pop(key, None)
-            self._save(known)
+        """Forget a matter on every channel."""
+        if await self._documents.read("alerts") is not None:
+            await self._documents.change(
+                lambda data: _data({name: times for name, times in self._matters(data).items() if name != key}),
+                "alerts",
+            )
 
-    def _load(self) -> dict[str, dict[str, datetime]]:
-        data = self._directory.read("told.json")
-        return {} if data is None else decoded(self._directory.path("told.json"), data, _times)
-
-    def _save(self, known: dict[str, dict[str, datetime]]) -> None:
-        self._directory.write(
-            {key: {name: timestamp(at) for name, at in sorted(times.items())} for key, times in sorted(known.items())},
-            "told.json",
-        )
+    def _matters(self, data: Any) -> _Matters:
+        return {} if data is None else decoded(self._documents.place("alerts"), data, _matters)
 
 
-def _times(data: Any) -> dict[str, dict[str, datetime]]:
-    return {key: {channel: moment(at) for channel, at in times.items()} for key, times in data.items()}
+def _data(matters: _Matters) -> dict[str, Any]:
+    return {
+        key: {name: {"at": timestamp(at), "told": told} for name, (at, told) in sorted(times.items())}
+        for key, times in sorted(matters.items())
+        if times
+    }
+
+
+def _matters(data: Any) -> _Matters:
+    return {
+        key: {channel: (moment(entry["at"]), bool(entry["told"])) for channel, entry in times.items()}
+        for key, times in data.items()
+    }

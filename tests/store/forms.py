@@ -25,7 +25,9 @@ from sophia_cli.core.changes import Change
 from sophia_cli.core.history import AuditEvent, Leg, Phase, Run, Snapshot
 from sophia_cli.core.policy import Approval
 from sophia_cli.core.ports import Store
+from sophia_cli.store.documents import Documents
 from sophia_cli.store.local import local_store
+from sophia_cli.store.open import open_documents
 from sophia_cli.store.redis import redis_store
 from tests.builders import IP, NOW, a, zone
 
@@ -201,6 +203,9 @@ class Files:
     def open(self, clock: TestClock | None = None) -> Store:
         return local_store(self.root, clock or TestClock())
 
+    def documents(self) -> Documents:
+        return open_documents(self.root)
+
     def end_lease(self, target: str) -> None:
         """A killed holder's lock ends with its process."""
 
@@ -239,6 +244,9 @@ class OnRedis:
     def open(self, clock: TestClock | None = None, **options: Any) -> Store:
         return redis_store(self.url, clock or TestClock(), self.root, **options)
 
+    def documents(self) -> Documents:
+        return open_documents(self.url)
+
     def end_lease(self, target: str) -> None:
         """Let the lease of a lock run out now: what time would do."""
         with self.server.client() as client:
@@ -276,8 +284,7 @@ class OnRedis:
                 if client.type(key) == b"hash":
                     for name in client.hkeys(key):
                         client.hset(key, name, content)
-                elif key.endswith(b"freezes"):
-                    client.delete(key)
+                elif client.type(key) == b"string" and not key.endswith(b"head"):
                     client.set(key, content)
 
 

@@ -522,8 +522,9 @@ def test_opening_a_state_connects_to_nothing_and_loads_no_client(tmp_path: Path)
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from sophia_cli.store.open import open_state, open_ledger\n"
+        "import sys; from pathlib import Path; from sophia_cli.store.open import open_documents, open_ledger, open_state\n"
         "open_state('redis://127.0.0.1:1', None, Path('x')); open_ledger('redis://127.0.0.1:1', 'u', None)\n"
+        "open_documents('redis://127.0.0.1:1')\n"
         "assert 'redis' not in sys.modules\n"
         "open_state('x', None); open_ledger('x', 'u', None)\n"
     )
