@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,6 +85,7 @@ class MemoryStack:
 
 SERVER = "pulumi-python:dynamic:Resource"
 DATABASE = "aws:rds/instance:Instance"
+A_WHILE_S = 5.0
 
 
 @dataclass
@@ -91,6 +94,7 @@ class ScalingStack:
 
     `config` is what the environment wants of it, `backend` what outlives the process: settings, resources as recorded and as
     they are. Two targets over one backend are two machines. `former` is the configuration that a return brings back.
+    `between` is called once a write has made its first resource; the next one then takes a while.
     """
 
     clock: MemoryClock
@@ -101,6 +105,7 @@ class ScalingStack:
     stateful: tuple[str, ...] = ()
     hidden: frozenset[str] = frozenset()
     cut_off: bool = False
+    between: Callable[[], object] | None = None
     log: list[str] = field(default_factory=list)
     former: dict[str, Any] | None = None
 
@@ -245,7 +250,15 @@ class ScalingStack:
                 self._make(change, side)
                 if self.cut_off:
                     raise Killed
+                await self._take_a_while()
         self.backend["versions"] = self.backend.get("versions", 0) + 1
+
+    async def _take_a_while(self) -> None:
+        if self.between is not None:
+            between, self.between = self.between, None
+            between()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.Event().wait(), A_WHILE_S)
 
     def _make(self, change: Change, side: Resource) -> None:
         name, new = side.name, dict(side.properties)

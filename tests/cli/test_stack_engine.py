@@ -1,171 +1,38 @@
-"""`sophia` over a real engine: looked at, mended, scaled for a while, made and destroyed, killed and interrupted.
+"""`sophia` over a real engine: looked at, mended, scaled for a while, made and destroyed.
 
-The program is that of `examples/stack-and-zone`; the zone is the sandbox's. One stack is deployed once and copied.
+The program is that of `examples/stack-and-zone`; the zone is the sandbox's.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
+import functools
 import shlex
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import sophia_cli.cli.runtime as runtime
-from tests.cli.harness import Ran, run
+from tests.cli import stack_site
+from tests.cli.stack_site import Site, entry, move_clock
 from tests.providers.pulumi.cli import needs_engine
 from tests.test_startup import MODELS_AND_STACKS, loaded
 
 pytestmark = [*needs_engine, pytest.mark.xdist_group("engine")]
 
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "stack-and-zone"
-HELD = """
-    def _hold(self):
-        import time
-        (HERE / "begun").touch()
-        while (HERE / "hold").exists():
-            time.sleep(0.05)
-"""
-PATIENCE_S = 60
 
-
-@dataclass
-class Site:
-    """A copy of the example. `hold` makes the next change of a resource wait until it is let go."""
-
-    root: Path
-
-    @property
-    def file(self) -> Path:
-        return self.root / "sophia.yaml"
-
-    @property
-    def server(self) -> Path:
-        return self.root / "servers" / "web-prod.json"
-
-    @property
-    def workers(self) -> int:
-        return int(json.loads(self.server.read_text())["workers"])
-
-    def run(self, *words: str) -> Ran:
-        return run(*words, "-e", str(self.file), "--wait", "0")
-
-    def ok(self, *words: str) -> Ran:
-        ran = self.run(*words)
-        assert ran.code == 0, ran.out + ran.err
-        return ran
-
-    def edit(self, old: str, new: str) -> None:
-        text = self.file.read_text()
-        assert old in text
-        self.file.write_text(text.replace(old, new))
-
-    def copy(self, root: Path) -> Site:
-        shutil.copytree(self.root, root, dirs_exist_ok=True)
-        return Site(root)
-
-    def held(self) -> None:
-        """Let the program hold its next change."""
-        path = self.root / "infra.py"
-        text = path.read_text().replace(
-            "    def create(self, inputs):\n", HELD.lstrip("\n") + "\n    def create(self, inputs):\n"
-        )
-        text = text.replace(
-            "    def update(self, id_, _olds, news):\n",
-            "    def update(self, id_, _olds, news):\n        self._hold()\n",
-        )
-        path.write_text(text)
-        (self.root / "hold").touch()
-
-    def let_go(self) -> None:
-        (self.root / "hold").unlink(missing_ok=True)
-
-    @contextlib.contextmanager
-    def started(self, *words: str) -> Iterator[subprocess.Popen[str]]:
-        """A command as a process, once the engine is in the middle of a change."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sophia_cli", *words, "-e", str(self.file), "--wait", "0"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
-        try:
-            wait(lambda: (self.root / "begun").exists() or process.poll() is not None)
-            assert process.poll() is None, process.communicate()
-            yield process
-        finally:
-            self.let_go()
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-            wait(lambda: not self.engines("pulumi"))
-            for plugin in self.engines():  # those of a CLI that died with its reader outlive it
-                os.kill(plugin, signal.SIGKILL)
-
-    def engines(self, name: str | None = None) -> list[int]:
-        """The engine's processes that work on this site."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                program = folder.joinpath("cmdline").read_bytes().partition(b"\0")[0].decode().rpartition("/")[2]
-                mine = f"PULUMI_BACKEND_URL=file://{self.root}/".encode() in folder.joinpath("environ").read_bytes()
-                if mine and name in (None, program):
-                    found.append(int(folder.name))
-        return found
-
-
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not until():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    root = tmp_path_factory.mktemp("stack")
-    shutil.copytree(
-        EXAMPLE, root, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".sophia", "servers", "__pycache__")
-    )
-    site = Site(root)
-    site.ok("deploy", "--yes")
-    return site
+@pytest.fixture
+def site(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return stack_site.deployed(tmp_path_factory).copy(tmp_path / "site")
 
 
 @pytest.fixture
-def site(deployed: Site, tmp_path: Path) -> Site:
-    return deployed.copy(tmp_path / "site")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    return stack_site.deployed(tmp_path_factory)
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Moves the clock of commands."""
-
-    def move(**length: float) -> None:
-        class Later(runtime.SystemClock):
-            def now(self) -> datetime:
-                return super().now() + timedelta(**length)
-
-        monkeypatch.setattr(runtime, "SystemClock", Later)
-
-    return move
-
-
-def entry(ran: Ran) -> Any:
-    (found,) = ran.data["stacks"]
-    return found
+    return functools.partial(move_clock, monkeypatch)
 
 
 # -- looking ------------------------------------------------------------------------------------------------------------
@@ -263,35 +130,39 @@ def test_an_environment_is_asked_for_made_and_taken_down_by_its_name(site: Site)
     assert site.server.exists()
 
 
-# -- torn ---------------------------------------------------------------------------------------------------------------
+# -- policies -----------------------------------------------------------------------------------------------------------
+
+PACK = """
+from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy
 
 
-def test_a_deploy_killed_in_the_middle_of_an_update_is_closed_truthfully_by_heal(site: Site) -> None:
-    site.held()
+def few_workers(args, report):
+    if '"workers": 4' in str(args.props.get("settings")):
+        report("four workers are too many")
+
+
+few = ResourceValidationPolicy(name="few-workers", description="Few workers.", validate=few_workers)
+PolicyPack(name="house", enforcement_level=EnforcementLevel.MANDATORY, policies=[few])
+"""
+
+
+def test_a_mandatory_policy_denies_a_plan_and_an_advisory_one_is_noted(site: Site) -> None:
+    policy = pytest.importorskip("pulumi_policy", reason="pulumi-policy is not installed")
+    pack = site.root / "pack"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    (pack / "__main__.py").write_text(PACK)
+    site.edit("    project: shop\n", "    project: shop\n    policy_packs: [./pack]\n")
     site.edit("webhookWorkers: 2", "webhookWorkers: 4")
-    with site.started("deploy", "--yes") as process:
-        process.send_signal(signal.SIGKILL)
-        process.wait(PATIENCE_S)
-    healed = site.ok("heal", "-o", "json").data
-    assert {one["outcome"] for one in healed["runs"]} <= {"applied", "rolled_back"}
-    assert [one["outcome"] for one in healed["runs"]].count("rolled_back") == 1
-    assert site.workers == 2  # what the engine had begun without recording it was drift, and is put back
-    assert site.ok("heal", "-o", "json").data["runs"] == []
-    site.ok("deploy", "--yes")
-    assert site.workers == 4
+    site.edit("values:\n", f"values:\n  environmentVariables: {{PYTHONPATH: {Path(policy.__file__).parent.parent}}}\n")
+    said = "policy house/few-workers (web-prod): Few workers. four workers are too many"
 
+    verdict = site.ok("plan", "-o", "json").data["verdict"]
+    assert verdict["decision"] == "deny"
+    assert [said in reason["message"] for reason in verdict["reasons"] if reason["needs"] is None] == [True]
+    refused = site.run("deploy", "--yes")
+    assert (refused.code, said in refused.err, site.workers) == (3, True, 2)
 
-def test_ctrl_c_lets_the_update_finish_and_a_second_one_leaves_a_journal_that_heal_can_close(site: Site) -> None:
-    site.held()
-    site.edit("webhookWorkers: 2", "webhookWorkers: 4")
-    with site.started("deploy", "--yes") as process:
-        process.send_signal(signal.SIGINT)
-        wait(lambda: "stopping when this write is settled" in os.read(process.stderr.fileno(), 4096).decode())  # type: ignore[union-attr]
-        process.send_signal(signal.SIGINT)
-        site.let_go()
-        assert process.wait(PATIENCE_S) == 5
-    healed = site.run("heal", "-o", "json")
-    assert healed.code in (0, 2), healed.err
-    assert {one["outcome"] for one in healed.data["runs"]} <= {"applied", "nothing", "rolled_back"}
-    site.ok("deploy", "--yes")
-    assert site.workers == 4
+    (pack / "__main__.py").write_text(PACK.replace("MANDATORY", "ADVISORY"))
+    advised = site.ok("plan", "-o", "json").data
+    assert (advised["verdict"]["decision"], said in advised["notes"]) == ("allow", True)

@@ -140,6 +140,58 @@ def test_no_command_without_an_engine_loads_its_library(place: Path, words: tupl
     assert loaded(place, *words, code=code) & set(MODELS_AND_STACKS) == set()
 
 
+# -- several stacks ------------------------------------------------------------------------------------------------------
+
+
+EMPTY = """#!/bin/sh
+echo "$@" >> {log}
+case "$1 $2" in
+  "stack export") echo '{{"version": 3, "deployment": {{}}}}' ;;
+  "config refresh") echo "error: no previous deployment" >&2; exit 1 ;;
+  "config --json") echo '{{}}' ;;
+  preview*) echo '{{"sequence":1,"timestamp":1,"summaryEvent":{{"resourceChanges":{{}},"result":"succeeded"}}}}' ;;
+esac
+"""  # a CLI whose stacks are all there and empty
+
+
+@pytest.fixture
+def several(place: Path) -> Path:
+    """An environment of two stacks, neither of which carries its name."""
+    file = place / "sophia.yaml"
+    one = "      prod:\n        config: {region: home, webhookWorkers: 2}\n"
+    text = file.read_text()
+    assert one in text
+    link = next(line for line in text.splitlines() if "${stacks.prod.outputs.ip}" in line)
+    file.write_text(text.replace(one, one + one.replace("prod", "backup")).replace(f"{link}\n", ""))
+    return place
+
+
+def test_without_a_name_every_stack_is_left_out_by_name(several: Path) -> None:
+    assert "stack backup, prod is left out" in run("plan", "-v").err
+    assert "stack backup is left out" in run("plan", "-v", "--stack", "backup").err
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [((), ["backup", "prod"]), (("--stack", "backup"), ["backup"]), (("--target", "stack:*/prod"), ["prod"])],
+    ids=str,
+)
+def test_without_a_name_every_stack_is_looked_at(
+    several: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], asked: list[str]
+) -> None:
+    log = several / "log"
+    a_cli(several / "bin", "3.200.0", "python")
+    stand_in = several / "bin" / "pulumi"
+    stand_in.write_text(EMPTY.format(log=log))
+    monkeypatch.setenv("SOPHIA_PULUMI", str(stand_in))
+    planned = run("plan", *words, "-o", "json")
+    assert planned.code == 0, planned.err
+    said = [line.split() for line in log.read_text().splitlines() if line.startswith("preview ")]
+    assert {words[words.index("--stack") + 1].rpartition("/")[2] for words in said} == set(asked)
+    targets = {one["id"] for one in planned.data["targets"] if one["id"].startswith("stack:")}
+    assert targets == {f"stack:organization/shop/{name}" for name in asked}
+
+
 # -- doctor -------------------------------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -73,11 +75,15 @@ def connect(
     project = _project(settings, stack, given, folder)
     if backend is None:
         backend = absolute_backend(project.backend, project.folder)
+    _refuse_plain(backend)
     organization = given.organization or given.process.get("PULUMI_ORGANIZATION")
     name = qualified(stack.name, project.name, backend, organization)
     path = found_cli(given.process)
     home = _home(settings, given, folder)
-    place = Place(name, str(project.folder), backend or "Pulumi Cloud", None if settings.home else str(home))
+    modules = _path(given.base, settings.work_dir) if settings.work_dir else given.base
+    program = f"{settings.program} in {modules}" if settings.program else ""
+    own = None if settings.home else str(home)
+    place = Place(name, str(project.folder), backend or "Pulumi Cloud", own, program)
     environment = _variables(settings, given, project, backend, home, path)
     engine = Engine(
         cli=cli or PulumiCli(path or MISSING, folder / "tmp", None if settings.home else home / "logs"),
@@ -95,6 +101,21 @@ def connect(
         message=given.message,
     )
     return StackTarget(Workspace(engine, project, folder / "tmp", replace_text), options, clock, on_step)
+
+
+def _refuse_plain(backend: str | None) -> None:
+    """Raises `InvalidEnvironment` for a backend that would be sent the token and the state unencrypted."""
+    if backend is None or not backend.startswith("http://"):
+        return
+    host = urlsplit(backend).hostname or ""
+    if not _is_here(host):
+        raise InvalidEnvironment(f"pulumi.backend: {backend} is not encrypted", hint=f"write https://{host}")
+
+
+def _is_here(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 def _project(settings: Pulumi, stack: Stack, given: Given, folder: Path) -> Project:

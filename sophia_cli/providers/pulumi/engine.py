@@ -22,20 +22,23 @@ from sophia_cli.providers.pulumi.configuration import Setting, ciphertexts_in, c
 from sophia_cli.providers.pulumi.events import Stream, hidden
 from sophia_cli.providers.pulumi.explain import (
     MINIMUM,
-    PROTECTED,
     Place,
     explained,
+    held_by,
     missing_cli,
     not_runnable,
     timed_out,
     too_old,
 )
-from sophia_cli.providers.pulumi.process import Call, Cli, Finished, is_alive
+from sophia_cli.providers.pulumi.failures import CONFLICT, PROTECTED
+from sophia_cli.providers.pulumi.process import Call, Cli, Finished
+from sophia_cli.providers.pulumi.scratch import is_alive
 
 Progress = Callable[[EngineStep], None]
 """Told of each step of an update as it happens. Whatever it raises is noted and stops nothing."""
 
 _NO_STACK = re.compile(r"no stack named|stack '[^']*' not found", re.IGNORECASE)
+_NO_UPDATE = re.compile(r"no previous deployment", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,14 @@ class Engine:
         """The stack's configuration in a file, decrypted in memory."""
         args = ("config", "--json", "--show-secrets", "--open=false", "--config-file", str(file))
         return current(self.place.stack, self._checked(await self._finished(args), "config").stdout)
+
+    async def recorded_configuration(self, file: Path) -> bool:
+        """Write the configuration of the stack's last update into a file; False when there was no update."""
+        finished = await self._finished(("config", "refresh", "--force", "--config-file", str(file)))
+        if finished.code and _NO_UPDATE.search(finished.stderr):
+            return False
+        self._checked(finished, "config refresh")
+        return True
 
     async def outputs(self) -> dict[str, Output]:
         """The stack's outputs now, secrets as `SecretStr` of their JSON text."""
@@ -233,6 +244,8 @@ class Engine:
             try:
                 stream = await self._streamed(args, self.limits.update_s, steps)
             except Locked as exc:
+                if exc.details.get("reason") == CONFLICT:  # Pulumi Cloud says that, and elsewhere by whom
+                    raise held_by(exc, (await self._finished(("stack",))).stdout) from exc
                 if not _are_dead(exc.details.get("holders") or ()):
                     raise
                 await self.cancel()  # an engine of this machine that was killed holds nothing any more
@@ -254,8 +267,8 @@ class Engine:
             if step is not None and steps is not None:
                 steps.put_nowait(step)
 
-        call = self._call(args, limit_s)
         mutates = steps is not None
+        call = self._call(args, limit_s, changes=self.place.stack if mutates else None)
         try:
             finished = await self._ran(call, take)
         except asyncio.CancelledError:
@@ -317,11 +330,17 @@ class Engine:
         return finished
 
     def _call(
-        self, args: tuple[str, ...], limit_s: float, stdin: str | None = None, *, needs_stack: bool = True
+        self,
+        args: tuple[str, ...],
+        limit_s: float,
+        stdin: str | None = None,
+        *,
+        needs_stack: bool = True,
+        changes: str | None = None,
     ) -> Call:
         stack = ("--stack", self.place.stack) if needs_stack else ()
         whole = (*args, *stack, "--non-interactive", "--color", "never")
-        return Call(whole, self.cwd, self.environment, limit_s, stdin)
+        return Call(whole, self.cwd, self.environment, limit_s, stdin, changes)
 
     def _json(self, finished: Finished, what: str, kind: type = dict) -> Any:
         try:

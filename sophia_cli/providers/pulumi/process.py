@@ -14,19 +14,18 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
-import tempfile
-import zlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+from sophia_cli.providers.pulumi.scratch import CHANGES, private_folder, working_in
 
 GRACE_S = 20.0  # after a first interrupt the engine finishes the operations in flight and releases its lock
 LAST_WORDS_S = 2.0  # for what was printed last, when something else still holds the output open
 POLL_S = 0.02
 CHUNK = 1 << 16
-SCRATCH_PREFIX = "run-"
+OUT, ERR = "out", "err"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,8 @@ class Finished:
 class Call:
     """One command for the CLI. `environment` is the whole environment of the child; `stdin` never shows in a process list.
 
-    `killed` is set when the command had to be killed: it could not release its lock then.
+    `killed` is set when the command had to be killed: it could not release its lock then. `changes` names the stack that the
+    command changes: such a one is not cut off when sophia itself is killed, but goes on to its end.
     """
 
     args: tuple[str, ...]
@@ -51,6 +51,7 @@ class Call:
     environment: Mapping[str, str]
     limit_s: float
     stdin: str | None = None
+    changes: str | None = None
     killed: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
 
 
@@ -69,7 +70,8 @@ class Cli(Protocol):
 class PulumiCli:
     """The CLI at a path. Each command gets a private folder for its temporary files, removed whatever happens.
 
-    `logs` is where the CLI keeps its own logs; they are removed after each command. None: they are the user's.
+    `logs` is where the CLI keeps its own logs; they are removed after each command, and the login that it would keep in its
+    home goes into the private folder. None: the home is the user's, with its logs and logins.
     """
 
     def __init__(self, path: str | Path, scratch: Path, logs: Path | None = None, grace_s: float = GRACE_S) -> None:
@@ -83,57 +85,62 @@ class PulumiCli:
         with private_folder(self._scratch) as folder:
             process = await self._started(call, folder)
             try:
-                return await self._to_the_end(process, call, on_line)
+                return await self._to_the_end(process, call, on_line, folder)
             finally:
                 if self._logs is not None:
                     shutil.rmtree(self._logs, ignore_errors=True)
 
     async def _started(self, call: Call, folder: Path) -> asyncio.subprocess.Process:
         """The running CLI. One cancelled while it starts is stopped like any other: asyncio would wait for its plugins."""
-        starting = asyncio.ensure_future(
-            asyncio.create_subprocess_exec(
-                self._path,
-                *call.args,
-                cwd=call.cwd,
-                env={**call.environment, "TMPDIR": str(folder)},
-                stdin=asyncio.subprocess.DEVNULL if call.stdin is None else asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C of the terminal reaches sophia, which stops the CLI in its own time
+        # The CLI stores every token it is given in the clear (Pulumi, "credentials.json").
+        login = {} if self._logs is None else {"PULUMI_CREDENTIALS_PATH": str(folder)}
+        with contextlib.ExitStack() as files:
+            out, err = (_output(folder, name, call, files) for name in (OUT, ERR))
+            starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(
+                    self._path,
+                    *call.args,
+                    cwd=call.cwd,
+                    env={**call.environment, "TMPDIR": str(folder), **login},
+                    stdin=asyncio.subprocess.DEVNULL if call.stdin is None else asyncio.subprocess.PIPE,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,  # a terminal's Ctrl-C reaches sophia, which stops the CLI in its own time
+                )
             )
-        )
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            with contextlib.suppress(OSError):
-                await self._stop(await starting, asyncio.ensure_future(asyncio.sleep(0)), call.killed)
-            raise
+            try:
+                return await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                with contextlib.suppress(OSError):
+                    idle = asyncio.ensure_future(asyncio.sleep(0))
+                    await self._stop(await starting, idle, call.killed, folder)
+                raise
 
     async def _to_the_end(
-        self, process: asyncio.subprocess.Process, call: Call, on_line: Callable[[str], None] | None
+        self, process: asyncio.subprocess.Process, call: Call, on_line: Callable[[str], None] | None, folder: Path
     ) -> Finished:
         out: list[str] = []
         err: list[str] = []
-        work = asyncio.ensure_future(
-            _worked(
-                process, call.stdin, _drain(process.stdout, on_line or out.append), _drain(process.stderr, err.append)
-            )
+        drains = (
+            _drain(_said(process, process.stdout, folder / OUT), on_line or out.append),
+            _drain(_said(process, process.stderr, folder / ERR), err.append),
         )
+        work = asyncio.ensure_future(_worked(process, call.stdin, folder, *drains))
         try:
             done, _ = await asyncio.wait({work}, timeout=call.limit_s)
             if not done:
-                await self._stop(process, work, call.killed)
+                await self._stop(process, work, call.killed, folder)
             else:
                 work.result()
         except BaseException:
-            await asyncio.shield(self._stop(process, work, call.killed))
+            await asyncio.shield(self._stop(process, work, call.killed, folder))
             raise
         finally:
-            _end_group(process)
+            _end_all(process, folder)
         return Finished(process.returncode or 0, "\n".join(out), "\n".join(err), timed_out=not done)
 
     async def _stop(
-        self, process: asyncio.subprocess.Process, work: asyncio.Future[Any], killed: asyncio.Event
+        self, process: asyncio.subprocess.Process, work: asyncio.Future[Any], killed: asyncio.Event, folder: Path
     ) -> None:
         """Interrupt, wait, and kill what is left with all its plugins."""
         for number, patience_s in ((signal.SIGINT, self._grace_s), (signal.SIGTERM, 1.0), (signal.SIGKILL, 5.0)):
@@ -144,20 +151,22 @@ class PulumiCli:
                     process.send_signal(number)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(_exited(process), patience_s)
-        _end_group(process)
+        _end_all(process, folder)
         await asyncio.wait({work}, timeout=LAST_WORDS_S)
         work.cancel()
         await asyncio.wait({work})
 
 
-async def _worked(process: asyncio.subprocess.Process, text: str | None, *drains: Coroutine[Any, Any, None]) -> None:
+async def _worked(
+    process: asyncio.subprocess.Process, text: str | None, folder: Path, *drains: Coroutine[Any, Any, None]
+) -> None:
     """Feed the CLI, wait for its end, and read what it said; a plugin that outlives it cannot hold its output open."""
     reading = asyncio.gather(*drains)
     try:
         await asyncio.gather(_feed(process, text), _exited(process))
         done, _ = await asyncio.wait({reading}, timeout=LAST_WORDS_S)
         if not done:
-            _end_group(process)
+            _end_all(process, folder)
         await reading
     finally:
         reading.cancel()
@@ -169,10 +178,21 @@ async def _exited(process: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(POLL_S)
 
 
-def _end_group(process: asyncio.subprocess.Process) -> None:
-    """Kill what the CLI left running in its group: plugins outlive a CLI that was killed."""
+def _end_all(process: asyncio.subprocess.Process, folder: Path) -> None:
+    """Kill what the CLI left running: plugins outlive a CLI that was killed, each in a process group of its own."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    for pid in working_in(folder):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _output(folder: Path, name: str, call: Call, files: contextlib.ExitStack) -> Any:
+    """Where the CLI writes: a pipe; or a file, when it must not die of a broken pipe should sophia be killed."""
+    if call.changes is None:
+        return asyncio.subprocess.PIPE
+    (folder / CHANGES).write_text(call.changes, encoding="utf-8")
+    return files.enter_context(open(folder / name, "wb"))
 
 
 async def _feed(process: asyncio.subprocess.Process, text: str | None) -> None:
@@ -184,56 +204,39 @@ async def _feed(process: asyncio.subprocess.Process, text: str | None) -> None:
     process.stdin.close()
 
 
-async def _drain(stream: asyncio.StreamReader | None, take: Callable[[str], object]) -> None:
-    async for line in _lines(stream):
+async def _drain(chunks: AsyncIterator[bytes], take: Callable[[str], object]) -> None:
+    async for line in _lines(chunks):
         take(line)
 
 
-async def _lines(stream: asyncio.StreamReader | None) -> AsyncIterator[str]:
+async def _said(
+    process: asyncio.subprocess.Process, pipe: asyncio.StreamReader | None, path: Path
+) -> AsyncIterator[bytes]:
+    """What the CLI writes, as it writes it: from its pipe, or from the file that stands for one."""
+    if pipe is not None:
+        while chunk := await pipe.read(CHUNK):
+            yield chunk
+        return
+    with open(path, "rb") as file:
+        while True:
+            is_over = process.returncode is not None
+            if chunk := file.read(CHUNK):
+                yield chunk
+            elif is_over:
+                return
+            else:
+                await asyncio.sleep(POLL_S)
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
     """Lines of any length: one event may hold a whole program."""
     rest = b""
-    while stream is not None and (chunk := await stream.read(CHUNK)):
+    async for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line.decode(errors="replace")
     if rest:
         yield rest.decode(errors="replace")
-
-
-@contextlib.contextmanager
-def private_folder(parent: Path) -> Iterator[Path]:
-    """A folder that only this user can read and that is gone afterwards; those of dead processes go as well."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sweep(parent)
-    folder = Path(tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{os.getpid()}-{_machine()}-", dir=parent))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def sweep(parent: Path) -> None:
-    """Remove what a process of this machine that was killed left in the folder for temporary files."""
-    for folder in parent.glob(f"{SCRATCH_PREFIX}*-{_machine()}-*"):
-        number = folder.name.removeprefix(SCRATCH_PREFIX).partition("-")[0]
-        if number.isdecimal() and not is_alive(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _machine() -> str:
-    """A short name of this machine: process ids of another one mean nothing here."""
-    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def found_cli(environ: Mapping[str, str], named: Sequence[str] = ()) -> str | None:

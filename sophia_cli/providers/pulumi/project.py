@@ -19,7 +19,8 @@ DIY_ORGANIZATION = "organization"  # the only one a file or bucket backend has (
 class Project:
     """A program that the CLI can run. `folder` holds `Pulumi.yaml`, `config_folder` the stacks' configuration.
 
-    `path_first` is put before PATH, so that a function runs in the interpreter that sophia runs in.
+    `path_first` is put before PATH, so that a function runs in the interpreter that sophia runs in. `is_made`: it was made
+    here for a function, so its files are this machine's, and no other one knows them.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Project:
     config_folder: Path
     backend: str | None = None
     path_first: tuple[str, ...] = ()
+    is_made: bool = False
 
     def config_file(self, stack: str) -> Path:
         """The configuration file of a stack, given as `ORG/PROJECT/NAME`."""
@@ -85,7 +87,7 @@ def inline_project(program: str, name: str, base: Path, folder: Path) -> Project
     )
     _keep(folder / "__main__.py", "\n".join(lines))
     _keep(folder / PROJECT_FILES[0], f"name: {name}\nruntime: python\n")
-    return Project(name, folder, folder, None, (str(Path(sys.executable).parent),))
+    return Project(name, folder, folder, None, (str(Path(sys.executable).parent),), is_made=True)
 
 
 def _keep(path: Path, text: str) -> None:

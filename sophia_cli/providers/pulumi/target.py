@@ -64,6 +64,7 @@ class StackTarget:
 
     async def read(self) -> Snapshot:
         """The stack as digests. `raw` holds the text of its configuration file, in which secrets are ciphertext."""
+        self._workspace.refuse_while_changing()
         exported = await self._engine.exported()
         text = self._workspace.text()
         stack, key = self._engine.place.stack, self._options.key
@@ -72,6 +73,7 @@ class StackTarget:
         else:
             async with self._workspace.copied({}) as copy:
                 config = {name: one.digest(key) for name, one in copy.there.items()}
+                text = copy.text() or text
             content = stack_state(stack, exported, config, key, self._engine.hide)
         notes = tuple(f"{self.id}: an earlier update was cut off at {one}" for one in content.pending)
         raw = ({"config": text},)

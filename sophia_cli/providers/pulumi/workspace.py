@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sophia_cli.core.errors import StateError
+from sophia_cli.core.errors import Locked, StateError
 from sophia_cli.providers.pulumi.configuration import (
     Setting,
     differing,
@@ -21,8 +21,8 @@ from sophia_cli.providers.pulumi.configuration import (
     setting,
 )
 from sophia_cli.providers.pulumi.engine import Engine
-from sophia_cli.providers.pulumi.process import private_folder
 from sophia_cli.providers.pulumi.project import DIY_ORGANIZATION, PROJECT_FILES, Project, project_file
+from sophia_cli.providers.pulumi.scratch import changing, private_folder
 
 Replace = Callable[[Path, str, int], None]
 """Replaces a file's text atomically and durably, with a mode; raises `OSError`."""
@@ -68,6 +68,16 @@ class Workspace:
         """The user's configuration file of the stack; it need not be there."""
         return self.project.config_file(self.engine.place.stack)
 
+    def refuse_while_changing(self) -> None:
+        """Raises `Locked` while an update goes on that was begun by a sophia which was killed since."""
+        stack = self.engine.place.stack
+        if (pid := changing(self.scratch, stack)) is not None:
+            raise Locked(
+                f"{stack}: an update goes on whose sophia was killed (process {pid})",
+                hint=f"wait until it ends, then run: sophia heal; to stop it between two resources: kill -INT {pid}",
+                details={"pid": pid},
+            )
+
     def text(self) -> str | None:
         """The text of the user's file, or None. Raises `StateError`."""
         try:
@@ -93,7 +103,7 @@ class Workspace:
     async def copied(self, asked: Mapping[str, Any], former: str | None = None) -> AsyncIterator[Copy]:
         """A copy with the asked values set; with `former`, an earlier text of the file, exactly as that had them."""
         with private_folder(self.scratch) as folder:
-            copy = self._copied_to(folder)
+            copy = await self._copied_to(folder)
             there = await self.engine.configuration(copy)
             if former is None:
                 sets = await self._set(self.engine, folder, copy, there, asked)
@@ -125,9 +135,12 @@ class Workspace:
             sets = await self._set(engine, folder, copy, there, asked)
             yield Copy(engine, folder, copy, {}, {**there, **sets})
 
-    def _copied_to(self, folder: Path) -> Path:
-        copy = folder / self.file.name
-        copy.write_text(self.text() or "", encoding="utf-8")
+    async def _copied_to(self, folder: Path) -> Path:
+        """The user's file, or what the stack was last updated with where there is none, or where it is only this machine's."""
+        copy, text = folder / self.file.name, self.text()
+        if (text is None or self.project.is_made) and await self.engine.recorded_configuration(copy):
+            return copy
+        copy.write_text(text or "", encoding="utf-8")
         return copy
 
     async def _set(

@@ -88,3 +88,9 @@ class Site:
         stack = Stack("prod", "prod")
         clock = MemoryClock()
         return connect(self.settings, stack, given, clock, replace_text, on_step=on_step, limits=limits, cli=cli)
+
+
+def holding(root: Path, text: str) -> list[str]:
+    """The files below a folder that hold a text in the clear."""
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return [str(path.relative_to(root)) for path in paths if text.encode() in path.read_bytes()]

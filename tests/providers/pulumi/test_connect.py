@@ -130,6 +130,14 @@ def test_a_name_that_cannot_be_meant_is_refused(tmp_path: Path, name: str, backe
         target(site(tmp_path), Pulumi(work_dir="infra", backend=backend), name)
 
 
+def test_a_backend_that_is_not_encrypted_is_refused_unless_it_is_this_machine(tmp_path: Path) -> None:
+    for backend in ("http://pulumi.example", "http://127.0.0.1.example:80", "http://127.example"):
+        with pytest.raises(InvalidEnvironment, match="not encrypted"):
+            target(site(tmp_path), Pulumi(work_dir="infra", backend=backend), "acme/shop/prod")
+    for backend in ("https://pulumi.example", "http://127.0.0.1:8080", "http://[::1]:8080", "http://localhost"):
+        target(site(tmp_path), Pulumi(work_dir="infra", backend=backend), "acme/shop/prod")
+
+
 def test_the_project_file_names_the_backend_and_where_configuration_lies(tmp_path: Path) -> None:
     text = "name: shop\nruntime: nodejs\nbackend:\n  url: file://./there\nstackConfigDir: stacks\n"
     port, seen = target(site(tmp_path, text), Pulumi(work_dir="infra"))

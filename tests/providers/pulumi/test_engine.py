@@ -30,7 +30,7 @@ from sophia_cli.providers.pulumi.engine import TimeLimits
 from sophia_cli.providers.pulumi.target import StackTarget
 from tests.providers.pulumi.cli import has_host, needs_engine
 from tests.providers.pulumi.contract import STASH, TOKEN, actions, made
-from tests.providers.pulumi.stacks import PASSPHRASE, Site
+from tests.providers.pulumi.stacks import PASSPHRASE, Site, holding
 
 pytestmark = needs_engine
 YAML_HOST = has_host("yaml")
@@ -48,15 +48,6 @@ async def propose_and_write(target: StackTarget) -> None:
 
 def slow(site: Site, seconds: float) -> dict[str, Any]:
     return {"kind": "slow", "name": "slow", "path": site.path("slow"), "seconds": seconds}
-
-
-def holding(root: Path, text: str, *besides: str) -> list[str]:
-    """The files below a folder that hold a text in the clear."""
-    found = []
-    for path in sorted(root.rglob("*")):
-        if path.is_file() and path.name not in besides and text.encode() in path.read_bytes():
-            found.append(str(path.relative_to(root)))
-    return found
 
 
 def test_no_secret_stays_in_the_clear_after_success_failure_or_a_kill(site: Site, tmp_path: Path) -> None:

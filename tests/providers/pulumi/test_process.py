@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from sophia_cli.providers.pulumi.process import Call, PulumiCli, found_cli, private_folder
+from sophia_cli.providers.pulumi.process import Call, PulumiCli, found_cli
+from sophia_cli.providers.pulumi.scratch import changing, private_folder, working_in
 
 
 def script(folder: Path, body: str) -> Path:
@@ -126,7 +128,16 @@ def test_the_child_sees_the_given_environment_and_nothing_else(tmp_path: Path, m
     monkeypatch.setenv("NAMECHEAP_API_KEY", "key-of-sophia")
     finished = asyncio.run(cli(tmp_path, "env").run(call(tmp_path)))
     names = {line.partition("=")[0] for line in finished.stdout.splitlines()}
-    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"PATH", "TMPDIR"}
+    assert names - {"PWD", "SHLVL", "_", "OLDPWD"} == {"PATH", "TMPDIR", "PULUMI_CREDENTIALS_PATH"}
+
+
+def test_a_login_is_kept_nowhere_unless_the_home_is_the_users(tmp_path: Path) -> None:
+    say = 'echo "$PULUMI_CREDENTIALS_PATH|$TMPDIR"'
+    script(tmp_path, say)
+    own = PulumiCli(tmp_path / "pulumi", tmp_path / "tmp", tmp_path / "logs")
+    login, _, temporary = asyncio.run(own.run(call(tmp_path))).stdout.partition("|")
+    assert (login, Path(login).exists()) == (temporary, False)
+    assert asyncio.run(PulumiCli(tmp_path / "pulumi", tmp_path / "tmp").run(call(tmp_path))).stdout[0] == "|"
 
 
 def test_a_cli_that_closes_its_input_early_is_no_failure(tmp_path: Path) -> None:
@@ -162,3 +173,44 @@ def test_a_plugin_that_outlives_the_cli_does_not_hold_the_command(tmp_path: Path
     assert (finished.code, finished.stdout, finished.timed_out) == (4, "said", False)
     with pytest.raises(ProcessLookupError):
         _assert_dead(int(plugin.read_text()))
+
+
+def test_a_command_that_changes_a_stack_goes_on_when_its_caller_is_killed(tmp_path: Path) -> None:
+    """The caller is a process of its own here: it starts the CLI, is killed, and the CLI still prints and ends."""
+    script(tmp_path, "trap '' PIPE; echo begun; while [ ! -e go ]; do sleep 0.02; done; echo more; touch ended")
+    caller = os.fork()
+    if caller == 0:
+        given = Call((), tmp_path, {"PATH": os.environ["PATH"]}, 30.0, changes="o/p/prod")
+        asyncio.run(
+            PulumiCli(tmp_path / "pulumi", tmp_path / "scratch").run(given, lambda line: os.kill(os.getpid(), 9))
+        )
+    os.waitpid(caller, 0)
+    going = changing(tmp_path / "scratch", "o/p/prod")
+    assert going is not None
+    assert changing(tmp_path / "scratch", "o/p/other") is None
+    with private_folder(tmp_path / "scratch"):
+        assert changing(tmp_path / "scratch", "o/p/prod") == going  # a neighbour's command leaves it alone
+    (tmp_path / "go").touch()
+    while changing(tmp_path / "scratch", "o/p/prod") is not None:
+        time.sleep(0.02)
+    assert (tmp_path / "ended").exists()
+    with private_folder(tmp_path / "scratch") as own:
+        assert list((tmp_path / "scratch").iterdir()) == [own]
+
+
+def test_plugins_that_a_killed_engine_left_are_ended_by_the_next_command(tmp_path: Path) -> None:
+    script(tmp_path, "setsid sleep 600 & echo begun; wait")
+    caller = os.fork()
+    if caller == 0:
+        given = call(tmp_path)
+        asyncio.run(
+            PulumiCli(tmp_path / "pulumi", tmp_path / "scratch").run(given, lambda line: os.kill(os.getpid(), 9))
+        )
+    os.waitpid(caller, 0)
+    (folder,) = (tmp_path / "scratch").iterdir()
+    left = working_in(folder)
+    assert left
+    with private_folder(tmp_path / "scratch"):
+        for pid in left:
+            with pytest.raises(ProcessLookupError):
+                _assert_dead(pid)
