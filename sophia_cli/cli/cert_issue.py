@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sophia_cli.cli.certifying import Names
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import only
 
@@ -17,16 +18,17 @@ def register(group: typer.Typer) -> None:
     @command(group, "issue")
     def issue(
         common: Common,
+        names: Names = None,
         force: Annotated[bool, typer.Option("--force", help="Also when what is installed is as wanted.")] = False,
     ) -> int:
-        """Issue the certificate of the environment's ssl section: order, prove, install, verify."""
+        """Issue the certificates of the environment's ssl section: order, prove, install, verify."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_issue(common, force))
+        return asyncio.run(_issue(common, names or [], force))
 
 
-async def _issue(common: Common, force: bool) -> int:
-    from sophia_cli.cli.certifying import carried_out, certificate_session
+async def _issue(common: Common, names: list[str], force: bool) -> int:
+    from sophia_cli.cli.certifying import carried_out, certificates_session
 
-    async with certificate_session(common, "cert issue") as (found, target):
-        part = await target.propose()
-        return await carried_out(found, target, part, again="asked for" if force else None)
+    async with certificates_session(common, "cert issue", names) as (found, targets):
+        parts = [(target, await target.propose()) for target in targets]
+        return await carried_out(found, parts, again=force)

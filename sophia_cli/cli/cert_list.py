@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import typer
 
+from sophia_cli.cli.certifying import Names
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import only, result, said
 
@@ -14,25 +16,35 @@ def register(group: typer.Typer) -> None:
     """Add the command."""
 
     @command(group, "list")
-    def list_(common: Common) -> int:
-        """Show the environment's certificate, its versions on disk, and when it is due."""
+    def list_(common: Common, names: Names = None) -> int:
+        """Show the environment's certificates, their versions on disk, and when they are due."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_list(common))
+        return asyncio.run(_list(common, names or []))
 
 
-async def _list(common: Common) -> int:
+async def _list(common: Common, names: list[str]) -> int:
+    from sophia_cli.cli.certifying import named
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.environments import load_settings
-    from sophia_cli.cli.runtime import certificate_store, state_dir, wants_colour
-    from sophia_cli.core.certificates import name_of, wanted
+    from sophia_cli.cli.printing import wants_colour
+    from sophia_cli.cli.runtime import certificate_store, documents_at, keepers_of, renewals_of, state_dir, state_place
+    from sophia_cli.core.certificates import sections, wanted
+    from sophia_cli.flows.keeping import state_of
     from sophia_cli.flows.schedule import listed
     from sophia_cli.output.certificates import data, text
     from sophia_cli.output.json_v1 import envelope
 
     environment, settings = await load_settings(common)
-    store = certificate_store(settings, state_dir(common, environment.file))
-    name, order, now = name_of(settings.ssl), wanted(settings.ssl), SystemClock().now()
-    found = [] if name is None or order is None else [await listed(name, order, store, now)]
+    local = state_dir(common, environment.file)
+    documents = documents_at(common, local)
+    store, renewals = certificate_store(settings, local), renewals_of(documents)
+    keepers = keepers_of(documents, state_place(common, local))
+    orders, now = {name: wanted(ssl) for name, ssl in sections(settings.ssl).items()}, SystemClock().now()
+    found = []
+    for name in named(names, list(orders)) if names else orders:
+        state = await state_of(name, store, keepers, socket.gethostname())
+        if (order := orders[name]) is not None:
+            found.append(await listed(state, order, store, renewals, now))
     if common.output is Output.json:
         result(envelope("certs", data(found, now)))
     else:

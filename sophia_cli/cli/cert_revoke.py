@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -18,6 +17,9 @@ def register(group: typer.Typer) -> None:
     @command(group, "revoke")
     def revoke(
         common: Common,
+        name: Annotated[
+            str | None, typer.Argument(metavar="[NAME]", help="The certificate, where the environment has several.")
+        ] = None,
         reason: Annotated[
             str,
             typer.Option(
@@ -29,11 +31,11 @@ def register(group: typer.Typer) -> None:
     ) -> int:
         """Revoke the installed certificate at its authority. It stays on disk, and cannot be taken back."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_revoke(common, reason))
+        return asyncio.run(_revoke(common, name, reason))
 
 
-async def _revoke(common: Common, reason: str) -> int:
-    from sophia_cli.cli.certifying import carried_out, certificate_session
+async def _revoke(common: Common, name: str | None, reason: str) -> int:
+    from sophia_cli.cli.certifying import carried_out, certificates_session, the_only
     from sophia_cli.core.acme import REVOCATION_REASONS
     from sophia_cli.core.changes import Change
     from sophia_cli.core.errors import Refused, UsageError
@@ -41,7 +43,8 @@ async def _revoke(common: Common, reason: str) -> int:
 
     if reason not in REVOCATION_REASONS:
         raise UsageError(f"--reason {reason}: one of {', '.join(REVOCATION_REASONS)}")
-    async with certificate_session(common, "cert revoke") as (found, target):
+    async with certificates_session(common, "cert revoke", [name] if name else []) as (found, targets):
+        target = the_only(targets)
         snapshot = await target.read()
         installed = (await target.issuer.certificates.state(target.name)).installed
         if installed is None or installed.revoked:
@@ -49,4 +52,4 @@ async def _revoke(common: Common, reason: str) -> int:
             raise Refused(f"{target.id}: {what}", hint="sophia cert list")
         why = f"{reason}: asked for"
         change = Change(target.id, "cert.revoke", "delete", installed.order(), None, "user", why)
-        return await carried_out(found, target, replace(Part(snapshot), changes=(change,)))
+        return await carried_out(found, [(target, Part(snapshot, (change,)))])

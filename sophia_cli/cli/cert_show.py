@@ -48,8 +48,14 @@ def register(group: typer.Typer) -> None:
             str | None, typer.Option("--starttls", metavar="smtp", help="Speak this first; the port is then 25.")
         ] = None,
         quick: Annotated[
-            bool, typer.Option("--quick", help="One handshake each: no versions, suites, resumption or stapling.")
+            bool,
+            typer.Option(
+                "--quick", help="One handshake each: no versions, suites, resumption, stapling or revocation."
+            ),
         ] = False,
+        revocation: Annotated[
+            bool, typer.Option("--revocation/--no-revocation", help="Ask authorities whether they revoked it.")
+        ] = True,
         timeout: Annotated[
             float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=300, help="The limit of a connection.")
         ] = 8.0,
@@ -57,9 +63,13 @@ def register(group: typer.Typer) -> None:
             str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 2 from this severity on.")
         ] = None,
     ) -> int:
-        """Inspect certificates, chains, versions and suites as they are served. Exit 1 when nobody speaks TLS."""
+        """Inspect certificates, chains, versions and suites as they are served.
+
+        Exit 1 when a host that is named, or none of the environment's, speaks TLS.
+        """
         only(common, Output.text, Output.json, Output.markdown)
-        asked = Asked(tuple(hosts or ()), tuple(ca_file or ()), resolver, connect, starttls, quick, timeout, fail_on)
+        places = tuple(hosts or ()), tuple(ca_file or ())
+        asked = Asked(*places, resolver, connect, starttls, quick, revocation and not quick, timeout, fail_on)
         return asyncio.run(_show(common, asked))
 
 
@@ -73,6 +83,7 @@ class Asked:
     connect: str | None
     starttls: str | None
     is_quick: bool
+    wants_revocation: bool
     timeout_s: float
     fail_on: str | None
 
@@ -81,6 +92,7 @@ async def _show(common: Common, asked: Asked) -> int:
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.core.findings import SEVERITIES
     from sophia_cli.providers.tls.inspector import Limits, inspect
+    from sophia_cli.providers.tls.revocation import Revocations
     from sophia_cli.providers.tls.trust import system_roots
 
     if asked.fail_on is not None and asked.fail_on not in SEVERITIES:
@@ -94,6 +106,7 @@ async def _show(common: Common, asked: Asked) -> int:
         resolve=resolve,
         depth="certificate" if asked.is_quick else "all",
         limits=Limits(connection_s=asked.timeout_s),
+        authorities=Revocations(now, resolve, asked.timeout_s) if asked.wants_revocation else None,
     )
     findings = findings_of(endpoints, now)
     result(_rendered(common, endpoints, findings, now))
@@ -101,7 +114,8 @@ async def _show(common: Common, asked: Asked) -> int:
         least = SEVERITIES.index(asked.fail_on)
         if any(SEVERITIES.index(one.severity) >= least for one in findings):
             return 2
-    return 0 if any(one.spoken for endpoint in endpoints for one in endpoint.served) else 1
+    speaking = [any(one.spoken for one in endpoint.served) for endpoint in endpoints]
+    return 0 if (all(speaking) if asked.hosts else any(speaking)) else 1
 
 
 def findings_of(endpoints: Sequence[Endpoint], now: datetime) -> list[Finding]:
@@ -116,7 +130,7 @@ def findings_of(endpoints: Sequence[Endpoint], now: datetime) -> list[Finding]:
 
 
 def _rendered(common: Common, endpoints: Sequence[Endpoint], findings: Sequence[Finding], now: datetime) -> str:
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import endpoints as forms
 
     if common.output is Output.json:
@@ -168,10 +182,12 @@ def parsed(text: str, starttls: Starttls | None = None) -> Target:
         scheme, _, rest = rest.partition("://")
         if scheme.lower() != "https":
             raise UsageError(f"{text!r}: only https URLs have TLS", hint="name it as HOST[:PORT]")
-        rest = rest.split("/")[0].split("?")[0].split("#")[0].rpartition("@")[2]
+        rest = text = rest.split("/")[0].split("?")[0].split("#")[0].rpartition("@")[2]
     host, port = rest, ""
     if _address(rest) is None and rest.startswith("["):
-        host, _, port = rest[1:].partition("]")
+        host, closing, port = rest[1:].partition("]")
+        if not closing or (port and not port.startswith(":")):
+            raise UsageError(f"{text!r} is no host name", hint="name it as [IPV6]:PORT, such as [2001:db8::1]:8443")
         port = port.removeprefix(":")
     elif _address(rest) is None:
         host, _, port = rest.partition(":")
@@ -211,12 +227,12 @@ async def _settings(common: Common) -> Settings:
 
 
 def _of_environment(common: Common, settings: Settings) -> list[Target]:
-    """The hosts of `ssl.domains`, the web names of the zones, and the https endpoints that are watched."""
+    """The names of the `ssl` section, the web names of the zones, and the https endpoints that are watched."""
     from sophia_cli.core.dns import Zone
     from sophia_cli.core.endpoints import merged, tls_targets
 
     found: list[Target] = []
-    for name in settings.ssl.domains:
+    for name in settings.ssl.names:
         if name.startswith("*."):
             note(common, f"{name}: a wildcard has no host of its own; name one that it covers")
         else:

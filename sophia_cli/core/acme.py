@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
 from pydantic import SecretStr
-
-from sophia_cli.core.errors import SophiaError
 
 DNS_01 = "dns-01"
 DNS_PERSIST_01 = "dns-persist-01"
@@ -214,6 +213,29 @@ class IssuedChain:
     url: str
 
 
+SHORTEST = "shortest"
+_COMMON_NAME = re.compile(r"(?:\A|[,+])CN=((?:\\.|[^,+\\])*)")
+
+
+def chosen_chain(chains: Sequence[IssuedChain], wish: str | None) -> IssuedChain | None:
+    """The first chain with an issuer of this name, or the one with the fewest certificates; None where none fits.
+
+    Without a wish it is the first, which is the one the authority prefers.
+    """
+    if wish is None:
+        return chains[0] if chains else None
+    if wish == SHORTEST:
+        return min(chains, key=lambda one: one.pem.count("-----BEGIN CERTIFICATE-----"), default=None)
+    folded = wish.casefold()
+    return next((one for one in chains if any(folded in _names(issuer) for issuer in one.issuers)), None)
+
+
+def _names(issuer: str) -> set[str]:
+    """What an issuer may be called: its whole name (RFC 4514) or its common name."""
+    common = (match.group(1) for match in _COMMON_NAME.finditer(issuer))
+    return {issuer.casefold(), *(re.sub(r"\\(.)", r"\1", name).casefold() for name in common)}
+
+
 @dataclass(frozen=True, slots=True)
 class RenewalInfo:
     """When an authority wants a certificate renewed, as it said it (RFC 9773 4.2); `core.renewal` judges whether it is usable.
@@ -226,14 +248,6 @@ class RenewalInfo:
     fetched_at: datetime
     explanation_url: str | None = None
     retry_after_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Predecessor:
-    """The certificate that a new one takes the place of, and the directory of the authority that issued it."""
-
-    certificate_id: str
-    directory: str
 
 
 class Authority(Protocol):
@@ -325,33 +339,8 @@ class Authority(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An order, where it was placed, and which authorities before it were passed over, with their errors."""
-
-    authority: Authority
-    order: Order
-    passed_over: tuple[tuple[str, SophiaError], ...] = ()
-
-
 class Authorities(Protocol):
-    """Several authorities in the order of preference."""
-
-    async def place(
-        self,
-        names: Sequence[str],
-        *,
-        terms_agreed: bool,
-        profile: str | None = None,
-        predecessor: Predecessor | None = None,
-    ) -> Placed:
-        """Find or make the account and place the order at the first authority that takes it.
-
-        The next one is tried only when this one cannot be reached, is busy or rate limited, or refuses the account or order;
-        never after a challenge was answered. `predecessor` is named only to the authority that issued it.
-        Raises the error of the only authority, or one `ProviderRefused` that lists those of all.
-        """
-        ...
+    """The authorities that an environment may order from."""
 
     def at(self, directory: str) -> Authority | None:
         """The authority with this directory URL, for resuming, renewal information and revocation."""

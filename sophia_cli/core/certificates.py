@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sophia_cli.core.canonical import digest_of
-from sophia_cli.core.settings import Ssl
+
+if TYPE_CHECKING:
+    from sophia_cli.core.settings import Ssl
 
 # The directories of the authorities that `ssl.provider` may name (each authority's own documentation).
 AUTHORITIES: dict[str, str] = {
@@ -48,19 +50,39 @@ class CertificateOrder:
     profile: str | None = None
     serial: str | None = None
     not_after: datetime | None = None
+    others: tuple[str, ...] = ()
+    """Directories of the authorities that are asked in turn when the one before cannot take the order."""
 
     @classmethod
     def of(
-        cls, names: Iterable[str], authority: str, key_type: str = "ec-p256", profile: str | None = None
+        cls,
+        names: Iterable[str],
+        authority: str,
+        key_type: str = "ec-p256",
+        profile: str | None = None,
+        others: Sequence[str] = (),
     ) -> CertificateOrder:
         """An order for a certificate that does not exist yet, its names lower-cased, sorted and each given once."""
-        return cls(tuple(sorted({name.rstrip(".").lower() for name in names})), authority, key_type, profile)
+        plain = tuple(sorted({name.rstrip(".").lower() for name in names}))
+        return cls(plain, authority, key_type, profile, others=tuple(others))
+
+    @property
+    def authorities(self) -> tuple[str, ...]:
+        """The directories in the order they are asked."""
+        return (self.authority, *self.others)
+
+    def beginning_with(self, authority: str) -> CertificateOrder:
+        """The same order with one of its authorities asked first, as a renewal asks the one that issued."""
+        if authority not in self.authorities:
+            return self
+        return replace(self, authority=authority, others=tuple(one for one in self.authorities if one != authority))
 
     def data(self) -> dict[str, Any]:
         """The public shape (`cert.issue`, `cert.renew`, `cert.revoke`)."""
         return {
             "names": list(self.names),
             "authority": self.authority,
+            "others": list(self.others),
             "key_type": self.key_type,
             "profile": self.profile,
             "serial": self.serial,
@@ -77,12 +99,13 @@ class CertificateOrder:
             profile=data["profile"],
             serial=data["serial"],
             not_after=None if data["not_after"] is None else datetime.fromisoformat(data["not_after"]),
+            others=tuple(data.get("others", ())),
         )
 
     def asks_for_same(self, other: CertificateOrder) -> bool:
-        """Whether another order wants the same certificate, whichever issue of it."""
-        mine = (self.names, self.authority, self.key_type, self.profile)
-        return mine == (other.names, other.authority, other.key_type, other.profile)
+        """Whether another order wants this certificate, whichever issue of it, from this authority or one it may stand in for."""
+        mine = (self.names, self.key_type, self.profile)
+        return mine == (other.names, other.key_type, other.profile) and self.authority in other.authorities
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +125,8 @@ class Installed:
     """The identifier that renewal information and `replaces` go by (RFC 9773 4.1), where the authority has it."""
     approved: str | None = None
     revoked: bool = False
+    predecessor: str | None = None
+    """The serial of the certificate it took the place of: what tells the run that made it from later ones."""
 
     def order(self) -> CertificateOrder:
         """This certificate as the payload of a change."""
@@ -122,6 +147,7 @@ class Installed:
             "certificate_id": self.certificate_id,
             "approved": self.approved,
             "revoked": self.revoked,
+            "predecessor": self.predecessor,
         }
 
     @classmethod
@@ -132,15 +158,44 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeper:
+    """The machine that has the newest version of a certificate, and that version's serial and times."""
+
+    host: str
+    serial: str
+    not_before: datetime
+    not_after: datetime
+
+    def data(self) -> dict[str, Any]:
+        """The stored form."""
+        times = {"not_before": _text(self.not_before), "not_after": _text(self.not_after)}
+        return {"host": self.host, "serial": self.serial, **times}
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Keeper:
+        """The keeper of its stored form."""
+        times = {key: datetime.fromisoformat(data[key]) for key in ("not_before", "not_after")}
+        return cls(data["host"], data["serial"], **times)
+
+
+@dataclass(frozen=True, slots=True)
 class CertificateState:
-    """What stands at a certificate target: one installed certificate, or none. It implements `history.Content`."""
+    """What stands at a certificate target: one installed certificate, or none. It implements `history.Content`.
+
+    `kept_by` is another machine that has it, so that a plan made here is stale once that machine renewed it.
+    """
 
     name: str
     installed: Installed | None = None
+    kept_by: Keeper | None = None
 
     def data(self) -> dict[str, Any]:
         """The canonical JSON form; the key `certificate` tells it from other contents."""
-        return {"certificate": self.name, "installed": None if self.installed is None else self.installed.data()}
+        return {
+            "certificate": self.name,
+            "installed": None if self.installed is None else self.installed.data(),
+            "kept_by": None if self.kept_by is None else self.kept_by.data(),
+        }
 
     def digest(self) -> str:
         """`sha256:...` of the canonical form."""
@@ -149,19 +204,36 @@ class CertificateState:
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> CertificateState:
         """The content of its canonical form."""
-        found = data["installed"]
-        return cls(data["certificate"], None if found is None else Installed.from_data(found))
+        found, keeper = data["installed"], data.get("kept_by")
+        return cls(
+            data["certificate"],
+            None if found is None else Installed.from_data(found),
+            None if keeper is None else Keeper.from_data(keeper),
+        )
 
 
 # -- what the environment wants -------------------------------------------------------------------------------------------
 
 
+def directories(ssl: Ssl) -> tuple[str, ...]:
+    """The directories of its authorities in the order they are asked; none when it names none that speaks ACME."""
+    first = ssl.directory or AUTHORITIES.get(ssl.provider or "letsencrypt")
+    return () if first is None else (first, *ssl.others)
+
+
+def sections(ssl: Ssl) -> dict[str, Ssl]:
+    """Each certificate that an environment asks for, by name, with the section as it counts for it alone."""
+    name = name_of(ssl)
+    own = {} if name is None else {name: replace(ssl, certificates={})}
+    return own | dict(ssl.certificates)
+
+
 def wanted(ssl: Ssl) -> CertificateOrder | None:
-    """The certificate an environment's `ssl` section asks for; None when it names no domains or no known authority."""
-    directory = ssl.directory or AUTHORITIES.get(ssl.provider or "letsencrypt")
-    if not ssl.domains or directory is None:
+    """The certificate an `ssl` section asks for; None when it names no domains or no known authority."""
+    found = directories(ssl)
+    if not ssl.domains or not found:
         return None
-    return CertificateOrder.of(ssl.domains, directory, ssl.key_type, ssl.profile)
+    return CertificateOrder.of(ssl.domains, found[0], ssl.key_type, ssl.profile, found[1:])
 
 
 def name_of(ssl: Ssl) -> str | None:
@@ -184,7 +256,7 @@ def what_is_due(order: CertificateOrder, state: CertificateState, is_due: bool) 
         return "issue", "the certificate that is installed was revoked"
     if there.names != order.names:
         return "issue", "the environment names other domains"
-    if there.authority != order.authority:
+    if there.authority not in order.authorities:
         return "issue", "the environment names another authority"
     if (there.key_type, there.profile) != (order.key_type, order.profile):
         return "issue", "the environment names another key type or profile"
@@ -219,6 +291,8 @@ class Listed:
     pending: PendingOrder | None
     renew_at: datetime | None
     reason: str
+    kept_by: Keeper | None = None
+    """Another machine that has the newest version."""
 
 
 # -- an order under way -----------------------------------------------------------------------------------------------------
@@ -259,6 +333,8 @@ class PendingOrder:
     records: tuple[ChallengeRecord, ...] = ()
     replaces: str | None = None
     installed: str | None = None
+    problems: tuple[str, ...] = ()
+    """What of cleaning up and of the hook failed the last time."""
 
     def data(self) -> dict[str, Any]:
         """The stored form."""
@@ -270,6 +346,7 @@ class PendingOrder:
             "records": [record.data() for record in self.records],
             "replaces": self.replaces,
             "installed": self.installed,
+            "problems": list(self.problems),
         }
 
     @classmethod
@@ -283,6 +360,7 @@ class PendingOrder:
             records=tuple(ChallengeRecord.from_data(record) for record in data["records"]),
             replaces=data["replaces"],
             installed=data["installed"],
+            problems=tuple(data.get("problems", ())),
         )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from pydantic import SecretStr
 
-from sophia_cli.core.certificates import CertificateState, Installed, PendingOrder
+from sophia_cli.core.certificates import CertificateState, Installed, Keeper, PendingOrder
+from sophia_cli.core.dns_facts import Verdict
+from sophia_cli.core.rate_limits import Ledger
+from sophia_cli.core.renewal import RenewalState
 
 Sight = Literal["shows", "lags", "silent", "untested"]
 
@@ -25,6 +28,15 @@ class Sighting:
 
     def __str__(self) -> str:
         return f"{self.server} ({self.transport.upper()}) {self.detail or self.sight}"
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """Whether a validating resolver can look into a zone (RFC 4035 5). `why` holds what breaks the chain or hides it."""
+
+    zone: str
+    verdict: Verdict
+    why: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +118,42 @@ class CertificateStore(Protocol):
         """Replace what is noted of a version, such as that it was revoked."""
         ...
 
-    async def notes(self, name: str) -> dict[str, Any]:
-        """What was noted for a name between runs: the renewal schedule. Empty when nothing was."""
+
+class Renewals(Protocol):
+    """What renewing remembers between runs, over all machines that share a state; certificates and keys stay where they are.
+
+    Every method may raise `StateError`; what cannot be read is never taken for an empty memory. Of two writers none loses
+    the other's.
+    """
+
+    async def schedule(self, name: str, serial: str | None) -> RenewalState:
+        """The schedule of one certificate of a name (None: of the one that is not there yet)."""
         ...
 
-    async def save_notes(self, name: str, notes: Mapping[str, Any]) -> None:
-        """Store it durably."""
+    async def reschedule(
+        self, name: str, serial: str | None, move: Callable[[RenewalState], RenewalState]
+    ) -> RenewalState:
+        """Replace it by what `move` makes of it, and tell what stands there then."""
+        ...
+
+    async def spent(self, host: str) -> Ledger:
+        """What was spent of the limits of an authority."""
+        ...
+
+    async def spend(self, host: str, move: Callable[[Ledger], Ledger]) -> None:
+        """Replace it by what `move` makes of it."""
+        ...
+
+
+class Keepers(Protocol):
+    """Which machine keeps a certificate, over all that share a state. Every method may raise `StateError`."""
+
+    async def keeper(self, name: str) -> Keeper | None:
+        """Who keeps it; None when nobody said so."""
+        ...
+
+    async def keep(self, name: str, keeper: Keeper | None) -> None:
+        """Say so durably; None: whoever kept it does not any more."""
         ...
 
 
@@ -127,6 +169,13 @@ class DnsWitness(Protocol):
 
     async def addresses(self, name: str, zones: Sequence[str]) -> tuple[str, ...]:
         """The addresses of a name as the servers of its zone give them; none for a name in no zone of ours."""
+        ...
+
+    async def secured(self, names: Sequence[str], zones: Sequence[str]) -> tuple[Secured, ...]:
+        """The DNSSEC chain of each zone of ours that one of these names is answered from, also for the name itself.
+
+        Never raises for what could not be asked: that is `unknown`.
+        """
         ...
 
     async def look(self, zone: str, wanted: Mapping[str, frozenset[str]]) -> tuple[Sighting, ...]:

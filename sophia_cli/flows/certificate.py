@@ -30,16 +30,17 @@ from sophia_cli.core.stacks import Output
 from sophia_cli.flows.challenge import FIRST_PAUSE_S
 from sophia_cli.flows.issue import issue
 from sophia_cli.flows.issuer import Issuer
+from sophia_cli.flows.keeping import is_overdue, keep, state_of, told
 from sophia_cli.flows.notify import settled, tell
 from sophia_cli.flows.schedule import failed, verdict
 
 
 class CertificateTarget:
-    """The certificate of an environment's `ssl` section."""
+    """One certificate of an environment. The `ssl` section of its issuer's settings is what counts for this one."""
 
-    def __init__(self, issuer: Issuer) -> None:
-        name, order = name_of(issuer.settings.ssl), wanted(issuer.settings.ssl)
-        if name is None or order is None:
+    def __init__(self, name: str, issuer: Issuer) -> None:
+        order = wanted(issuer.settings.ssl)
+        if order is None:
             raise UsageError("the environment asks for no certificate", hint="name domains in its ssl section")
         self.name = name
         self.order = order
@@ -50,9 +51,17 @@ class CertificateTarget:
         """The target id."""
         return certificate_target(self.name)
 
+    @property
+    def _setting(self) -> str:
+        """Where the environment names its domains."""
+        is_first = self.name == name_of(self.issuer.settings.ssl)
+        return "ssl.domains" if is_first else f"ssl.certificates.{self.name}"
+
     async def read(self) -> Snapshot:
         """What is installed."""
-        return Snapshot(self.id, self.issuer.ground().clock.now(), await self.issuer.certificates.state(self.name))
+        issuer = self.issuer
+        state = await state_of(self.name, issuer.certificates, issuer.keepers, issuer.host)
+        return Snapshot(self.id, issuer.ground().clock.now(), state)
 
     async def outputs(self) -> Mapping[str, Output]:
         """Nothing."""
@@ -67,6 +76,12 @@ class CertificateTarget:
 
     async def _due(self, state: CertificateState) -> tuple[Change | None, str | None]:
         there = state.installed
+        if state.kept_by is not None and not is_overdue(
+            state.kept_by, self.issuer.ground().clock.now(), self.issuer.wake
+        ):
+            return None, told(state.kept_by)
+        if state.kept_by is not None:
+            return self.change(state, f"{state.kept_by.host} keeps it and did not renew it"), None
         found = None if there is None or there.revoked else await verdict(self.name, there, self.issuer)
         due = what_is_due(self.order, state, isinstance(found, RenewNow))
         if due is not None and due[0] == "issue":
@@ -86,15 +101,18 @@ class CertificateTarget:
             before,
             self.order,
             "config",
-            f"{reason}; named by ssl.domains",
+            f"{reason}; named by {self._setting}",
         )
 
     def renewal(self, state: CertificateState, reason: str, source: str | None = None) -> Change:
         """The same certificate once more; by itself only where a person agreed to its issue."""
+        if state.installed is None and state.kept_by is not None:
+            return self.change(state, f"{reason}, to be kept here and no more on {state.kept_by.host}")
         if state.installed is None:
             raise Refused(f"{self.id}: there is no certificate to renew", hint="run: sophia cert issue")
         alone = RENEWAL_SOURCE if may_renew_alone(self.order, state) else "config"
-        return Change(self.id, "cert.renew", "update", state.installed.order(), self.order, source or alone, reason)
+        order = self.order.beginning_with(state.installed.authority)
+        return Change(self.id, "cert.renew", "update", state.installed.order(), order, source or alone, reason)
 
     async def preflight(self, fresh: Snapshot) -> tuple[str, ...]:
         """Nothing that could be lost: a write adds a version and takes none away."""
@@ -111,6 +129,7 @@ class CertificateTarget:
                 await self._revoke(change)
             elif not isinstance(change.after, CertificateOrder):
                 await self.issuer.certificates.switch(self.name, None)
+                await keep(self.name, None, self.issuer)
             elif change.after.serial is not None:
                 await self._back_to(change.after.serial)
             else:
@@ -135,6 +154,7 @@ class CertificateTarget:
         if serial not in kept:
             raise Refused(f"{self.id}: the certificate {serial} is not kept any more", hint="sophia cert list")
         await self.issuer.certificates.switch(self.name, kept[serial].version)
+        await keep(self.name, kept[serial], self.issuer)
         if self.issuer.hook is not None:
             await self.issuer.hook.run(self.name, self.issuer.certificates.paths(self.name))
 
@@ -187,7 +207,8 @@ class CertificateTarget:
         nothing there.
         """
         installed = (await self.issuer.certificates.state(self.name)).installed
-        problems = tuple((await self.issuer.certificates.notes(self.name)).get("problems", ()))
+        pending = await self.issuer.certificates.pending(self.name)
+        problems = () if pending is None else pending.problems
         if all(change.kind == "cert.revoke" for change in changes):
             return Evidence(True)
         if installed is None or installed.revoked:
@@ -269,7 +290,7 @@ def _state(change: Change, there: Installed | None) -> State:
         return "after"
     if there.serial == old:
         return "before"
-    return "after" if after.serial is None and there.names == after.names else "neither"
+    return "after" if after.serial is None and there.predecessor == old and there.names == after.names else "neither"
 
 
 def _dates(installed: Installed) -> str:

@@ -14,14 +14,15 @@ from sophia_cli.core.acme import (
     Challenge,
     IssuedChain,
     Order,
-    Predecessor,
+    chosen_chain,
 )
 from sophia_cli.core.certificates import CertificateOrder, ChallengeRecord, Installed, PendingOrder
 from sophia_cli.core.errors import BadResponse, ProviderRefused, Refused, SophiaError, Unreachable
 from sophia_cli.flows.challenge import deadline_of, place_of, publish, wait_until_shown, withdraw
 from sophia_cli.flows.issuer import Issuer
-from sophia_cli.flows.preflight import refuse_if_forbidden
-from sophia_cli.flows.spending import note_failed, note_issued, note_ordered, refuse_if_spent, request_of
+from sophia_cli.flows.keeping import keep
+from sophia_cli.flows.placing import cured_elsewhere, passed_over, place
+from sophia_cli.flows.spending import note_failed, note_issued, request_of
 from sophia_cli.flows.standing import stands
 
 ORDER_TIME = timedelta(hours=1)  # for what an authority gives no end for
@@ -33,19 +34,34 @@ _FINAL = (ProviderRefused, BadResponse, Refused)
 async def issue(name: str, order: CertificateOrder, issuer: Issuer) -> Installed:
     """A new certificate, installed. Takes up the order that is under way when it asks for the same.
 
-    Raises the error that stopped it. What is installed then is what was installed before; challenge records are gone, or
-    noted in the pending order, which the next run takes up or cleans up.
+    An authority that will not issue after all is passed over for the next. Raises the error that stopped it. What is
+    installed then is what was installed before; challenge records are gone, or noted in the pending order, which the next
+    run takes up or cleans up.
     """
     pending = await _to_take_up(name, order, issuer)
     if pending is not None and pending.installed is not None:
         await finish(name, issuer)
         pending = None
-    try:
-        return await _issue(name, order, pending, issuer)
-    except SophiaError as exc:
-        if isinstance(exc, _FINAL) or exc.details.get("too_late"):
-            await _cleaned_up(name, issuer)
-        raise
+    while True:
+        try:
+            return await _issue(name, order, pending, issuer)
+        except SophiaError as exc:
+            asked = await issuer.certificates.pending(name)
+            if isinstance(exc, _FINAL) or exc.details.get("too_late"):
+                await _cleaned_up(name, issuer)
+            if asked is None or not cured_elsewhere(exc) or not (left := _after(asked.order.authority, order)):
+                raise
+            if await issuer.certificates.pending(name) is not None:
+                await _cleaned_up(name, issuer)
+            await passed_over(name, asked.order.authority, exc, issuer)
+            order, pending = left, None
+
+
+def _after(directory: str, order: CertificateOrder) -> CertificateOrder | None:
+    """The order for the authorities that were not asked yet; None when there are none."""
+    at = order.authorities.index(directory) + 1 if directory in order.authorities else len(order.authorities)
+    left = order.authorities[at:]
+    return replace(order, authority=left[0], others=left[1:]) if left else None
 
 
 async def _to_take_up(name: str, order: CertificateOrder, issuer: Issuer) -> PendingOrder | None:
@@ -104,37 +120,19 @@ async def _placed(name: str, order: CertificateOrder, issuer: Issuer) -> tuple[P
     ground, certificates = issuer.ground(), issuer.certificates
     there = (await certificates.state(name)).installed
     approved = issuer.approved_by or (None if there is None else there.approved)
-    predecessor = (
-        Predecessor(there.certificate_id, there.authority)
-        if there is not None and there.certificate_id is not None and set(there.names) & set(order.names)
-        else None
-    )
-    pending = PendingOrder(order, ground.clock.now(), approved, replaces=there.certificate_id if there else None)
-    same = there is not None and there.names == order.names
-    request = request_of(order, issuer, advised=predecessor is not None, same_names=same)
-    await refuse_if_spent(order, request, issuer)
-    placed = await issuer.authorities.place(
-        order.names, terms_agreed=True, profile=order.profile, predecessor=predecessor
-    )
-    await note_ordered(order, replace(request, advised=placed.order.replaces is not None), issuer)
-    pending = replace(
-        pending,
-        order=replace(order, authority=placed.authority.url),
-        url=placed.order.url,
-        replaces=placed.order.replaces,
-    )
+    placed = await place(name, order, there, issuer)
+    found = placed.order
+    pending = PendingOrder(placed.wanted, ground.clock.now(), approved, url=found.url, replaces=found.replaces)
     await certificates.save_pending(name, pending)
-    passed = [f"{url}: {error.kind}" for url, error in placed.passed_over]
     await ground.stream.say(
         "cert.order",
         target=f"cert:{name}",
         outcome="placed",
         authority=placed.authority.url,
         names=list(order.names),
-        replaces=placed.order.replaces,
-        passed_over=passed,
+        replaces=found.replaces,
     )
-    return pending, placed.authority, placed.order
+    return pending, placed.authority, found
 
 
 # -- proving ----------------------------------------------------------------------------------------------------------------
@@ -148,7 +146,6 @@ async def _proved(
     authorizations = await authority.authorizations(order)
     open_ = [one for one in authorizations if not one.is_over]
     chosen = [await _challenge_of(one, issuer) for one in open_]
-    await refuse_if_forbidden(pending.order.names, authority, issuer)
     fleeting = [challenge for challenge in chosen if not challenge.stays]
     records = tuple([await place_of(challenge, issuer) for challenge in fleeting if challenge.status == "pending"])
     await _noted_stray(pending, records, issuer)
@@ -229,12 +226,12 @@ async def _installed(name: str, pending: PendingOrder, authority: Authority, ord
     key = await certificates.pending_key(name)
     if key is None:
         raise BadResponse(f"the key of the order for {name} is gone, so its certificate is of no use")
-    chain = await _chain(authority, order)
+    chain = await _chain(name, authority, order, issuer)
     leaf = chain.leaf
     if leaf.key_digest != issuer.keys.digest(key):
         raise BadResponse(f"the certificate that came for {name} is for another key; it was not installed")
     known = next((one for one in await certificates.versions(name) if one.serial == leaf.serial_hex), None)
-    now = ground.clock.now()
+    now, there = ground.clock.now(), (await certificates.state(name)).installed
     installed = known or Installed(
         version=f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03d}-{leaf.serial_hex[:12]}",
         names=tuple(sorted(leaf.names)),
@@ -247,11 +244,13 @@ async def _installed(name: str, pending: PendingOrder, authority: Authority, ord
         profile=pending.order.profile,
         certificate_id=leaf.certificate_id,
         approved=pending.approved,
+        predecessor=None if there is None else there.serial,
     )
     if known is None:
         request = request_of(pending.order, issuer, advised=pending.replaces is not None, same_names=False)
         await note_issued(pending.order, request, issuer)
     await certificates.install(name, chain.pem, installed)
+    await keep(name, installed, issuer)
     await certificates.save_pending(name, replace(pending, installed=installed.version))
     await ground.stream.say(
         "cert.installed",
@@ -264,12 +263,18 @@ async def _installed(name: str, pending: PendingOrder, authority: Authority, ord
     return installed
 
 
-async def _chain(authority: Authority, order: Order) -> IssuedChain:
-    """The chain the authority prefers (RFC 8555 7.4.2)."""
+async def _chain(name: str, authority: Authority, order: Order, issuer: Issuer) -> IssuedChain:
+    """The chain that `ssl.preferred_chain` asks for, else the one the authority prefers (RFC 8555 7.4.2)."""
     chains = await authority.download(order)
     if not chains:
         raise BadResponse("the authority gave no certificate for a valid order")
-    return chains[0]
+    wish = issuer.settings.ssl.preferred_chain
+    found = chosen_chain(chains, wish)
+    if found is None:
+        offered = sorted({one.issuers[-1] for one in chains if one.issuers})
+        stream, target = issuer.ground().stream, f"cert:{name}"
+        await stream.say("cert.chain", target=target, outcome="not offered", wish=wish, offered=offered)
+    return found or chains[0]
 
 
 # -- afterwards -------------------------------------------------------------------------------------------------------------
@@ -295,16 +300,11 @@ async def finish(name: str, issuer: Issuer) -> tuple[str, ...]:
         await ground.stream.say("cert.hook", target=f"cert:{name}", outcome="ran" if ended.ok else "failed")
         if not ended.ok:
             problems.append(f"{ended.detail}: {ended.output.strip()[-300:]}" if ended.output else ended.detail)
-    if not problems:
+    if problems:
+        await issuer.certificates.save_pending(name, replace(pending, problems=tuple(problems)))
+    else:
         await issuer.certificates.drop_pending(name)
-    await _noted(name, problems, issuer)
     return tuple(problems)
-
-
-async def _noted(name: str, problems: Sequence[str], issuer: Issuer) -> None:
-    notes = await issuer.certificates.notes(name)
-    if problems or notes.get("problems"):
-        await issuer.certificates.save_notes(name, {**notes, "problems": list(problems)})
 
 
 async def _cleaned_up(name: str, issuer: Issuer) -> None:

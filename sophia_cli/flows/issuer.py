@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from sophia_cli.core.acme import Authorities, CertificateKeys
-from sophia_cli.core.issuance import CertificateStore, DeployHook, DnsWitness, EndpointWitness
+from sophia_cli.core.issuance import CertificateStore, DeployHook, DnsWitness, EndpointWitness, Keepers, Renewals
 from sophia_cli.core.settings import Settings
 from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.notify import Alerts
@@ -24,6 +24,7 @@ class Issuer:
 
     settings: Settings
     certificates: CertificateStore
+    renewals: Renewals
     authorities: Authorities
     keys: CertificateKeys
     dns: DnsWitness
@@ -34,3 +35,7 @@ class Issuer:
     approved_by: str | None
     fraction: Callable[[], float]
     wake: timedelta | None = None
+    keepers: Keepers | None = None
+    """Who keeps what, where several machines share the state."""
+    host: str = ""
+    """What this machine is called there."""

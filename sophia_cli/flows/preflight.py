@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from sophia_cli.checks.caa import parse
-from sophia_cli.core.acme import Authority, Directory
+from sophia_cli.core.acme import CHALLENGE_LABEL, Authority, Directory
+from sophia_cli.core.certificates import certificate_target
 from sophia_cli.core.challenges import zone_of
 from sophia_cli.core.dns import APEX, Zone, relative
 from sophia_cli.core.errors import Refused
@@ -17,19 +18,44 @@ MOST_NAMES = {"tlsserver": 25, "shortlived": 25}
 MOST_NAMES_ELSEWHERE = 100
 
 
-async def refuse_if_forbidden(names: Sequence[str], authority: Authority, issuer: Issuer) -> None:
-    """Raise `Refused` with every reason for which the authority could not issue for these names."""
-    directory = await authority.directory()
-    account = await authority.account(terms_agreed=True)
+async def healthy_zones(name: str, names: Sequence[str], issuer: Issuer) -> dict[str, Zone]:
+    """The zones of some names as they are now. Raises `Refused` where DNSSEC keeps every authority from looking into one."""
     ground, settings = issuer.ground(), issuer.settings
     zones: dict[str, Zone] = {}
-    for zone in sorted({zone for name in names if (zone := _owner(name, issuer)) is not None}):
+    for zone in sorted({zone for one in names if (zone := _owner(one, issuer)) is not None}):
         desired = settings.zone(zone)
         if desired is not None and f"dns:{zone}" in ground.targets:
             zones[zone] = (await see(desired, ground.targets, settings, ground.store)).zone
-    reasons = [*caa_refusals(names, zones, directory.caa_identities, account.url), *too_many(names, issuer, directory)]
-    if reasons:
-        raise Refused("; ".join(reasons), hint="change the record or ssl.provider, then run the command again")
+    await refuse_if_bogus(name, names, issuer)
+    return zones
+
+
+async def forbidden(
+    names: Sequence[str], zones: Mapping[str, Zone], authority: Authority, issuer: Issuer
+) -> tuple[str, ...]:
+    """Every reason for which one authority could not issue for these names."""
+    account = await authority.account(terms_agreed=True)
+    directory = await authority.directory()
+    refusals = caa_refusals(names, zones, directory.caa_identities, account.url)
+    return (*refusals, *too_many(names, issuer, directory))
+
+
+async def refuse_if_bogus(name: str, names: Sequence[str], issuer: Issuer) -> None:
+    """Raise `Refused` where an authority, which validates, would get no answer about the challenge. Not tested is said."""
+    places = sorted({f"{CHALLENGE_LABEL}.{one.removeprefix('*.')}" for one in names})
+    for health in await issuer.dns.secured(places, [zone.name for zone in issuer.settings.zones]):
+        if health.verdict == "bogus":
+            raise Refused(
+                f"DNSSEC of {health.zone} is broken, so that no authority can see a challenge there: {health.why[0]}",
+                hint=f"sign {health.zone} again or take its DS away at the registrar; see: sophia analyze dns:{health.zone}",
+                details={"dnssec": list(health.why)},
+            )
+        if health.verdict == "unknown":
+            why = "; ".join(health.why) or "the chain could not be looked at"
+            target = certificate_target(name)
+            await issuer.ground().stream.say(
+                "cert.dnssec", target=target, outcome="not tested", why=f"{health.zone}: {why}"
+            )
 
 
 def too_many(names: Sequence[str], issuer: Issuer, directory: Directory) -> Iterator[str]:

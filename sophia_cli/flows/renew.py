@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
@@ -19,7 +20,6 @@ from sophia_cli.flows.challenge import sweep
 from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.issue import abandon, finish
 from sophia_cli.flows.plan import assemble, judged, policy_of
-from sophia_cli.flows.schedule import state_in as state_in_notes
 
 Why = Literal["needs approval", "unfixable", "over limit"]
 WAIT_S = 10.0
@@ -36,15 +36,33 @@ class Renewed:
     notes: tuple[str, ...] = ()
 
 
-async def renew(target: CertificateTarget, *, dry_run: bool = False) -> Renewed:
-    """One pass, under the lock of the certificate; zones are locked only while they are written.
+async def renew(
+    targets: Sequence[CertificateTarget], every: Sequence[CertificateTarget], *, dry_run: bool = False
+) -> Renewed:
+    """One pass over some certificates of an environment, each under its own lock; zones are locked only while written.
 
     `observe` finds and reports; every other autonomy also cleans up, and renews what a person agreed to (contract, `heal`).
+    `every` are all certificates of the environment: the challenge records of those under way are left alone.
     """
-    ground, autonomy = target.issuer.ground(), target.issuer.settings.intelligence.autonomy
-    acts = not dry_run and autonomy != "observe"
+    passes = [await _pass(target, dry_run=dry_run) for target in targets]
+    swept = await _swept(every) if any(_acts(target, dry_run) for target in targets) else ()
+    return Renewed(
+        tuple(finding for one in passes for finding in one.findings),
+        tuple(finding for one in passes for finding in one.repaired),
+        tuple(entry for one in passes for entry in one.open),
+        tuple(run for one in passes for run in one.runs),
+        (*(line for one in passes for line in one.notes), *swept),
+    )
+
+
+def _acts(target: CertificateTarget, dry_run: bool) -> bool:
+    return not dry_run and target.issuer.settings.intelligence.autonomy != "observe"
+
+
+async def _pass(target: CertificateTarget, *, dry_run: bool) -> Renewed:
+    ground, acts = target.issuer.ground(), _acts(target, dry_run)
     async with ground.store.locks.hold([target.id], ground.command):
-        notes = await _cleaned(target, ground) if acts else ()
+        notes = await _cleaned(target) if acts else ()
         found = await _renewed(target, ground, acts=acts)
         return replace(found, notes=(*notes, *found.notes))
 
@@ -52,22 +70,34 @@ async def renew(target: CertificateTarget, *, dry_run: bool = False) -> Renewed:
 # -- cleaning up --------------------------------------------------------------------------------------------------------
 
 
-async def _cleaned(target: CertificateTarget, ground: Ground) -> tuple[str, ...]:
-    """Finish what an interrupted run left: the records and the hook of an installed one, an order nobody wants, strays."""
+async def _cleaned(target: CertificateTarget) -> tuple[str, ...]:
+    """Finish what an interrupted run left: the records and the hook of an installed one, an order nobody wants."""
     issuer = target.issuer
     try:
         notes = await finish(target.name, issuer)
         pending = await issuer.certificates.pending(target.name)
         if pending is not None and pending.installed is None and not await _is_wanted(target):
             await abandon(target.name, issuer)
-            pending = None
-        zones = [
-            zone for zone in (zone.name for zone in issuer.settings.zones) if await _has_ours(zone, target, ground)
-        ]
-        await sweep(zones, () if pending is None else pending.records, issuer)
     except SophiaError as exc:
         return (f"{target.id}: not cleaned up yet: {exc.message}",)
     return notes
+
+
+async def _swept(every: Sequence[CertificateTarget]) -> tuple[str, ...]:
+    """Remove challenge records of ours that no order needs, under the locks of all certificates: an order that another
+    run, or another machine, is proving now holds one of them, and its records are then left to the next pass.
+    """
+    issuer, ground = every[0].issuer, every[0].issuer.ground()
+    zones = [zone.name for zone in issuer.settings.zones if await _has_ours(zone.name, every[0], ground)]
+    if not zones:
+        return ()
+    try:
+        async with ground.store.locks.hold([target.id for target in every], ground.command):
+            pending = [await issuer.certificates.pending(target.name) for target in every]
+            await sweep(zones, [record for one in pending if one is not None for record in one.records], issuer)
+    except SophiaError as exc:
+        return (f"challenge records are not cleaned up yet: {exc.message}",)
+    return ()
 
 
 async def _is_wanted(target: CertificateTarget) -> bool:
@@ -116,7 +146,7 @@ async def _held_back(part: Part, state: CertificateState, target: CertificateTar
     there = state.installed
     if there is None:
         return Renewed()
-    failures = state_in_notes(await target.issuer.certificates.notes(target.name), there).failures
+    failures = (await target.issuer.renewals.schedule(target.name, there.serial)).failures
     if not failures:
         return Renewed()
     reason = "; ".join(part.notes) or f"{failures} attempts failed"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
-from sophia_cli.core.certificates import CertificateOrder, Installed, Listed, what_is_due
+from sophia_cli.core.certificates import CertificateOrder, CertificateState, Installed, Listed, what_is_due
 from sophia_cli.core.errors import SophiaError
-from sophia_cli.core.issuance import CertificateStore
+from sophia_cli.core.issuance import CertificateStore, Renewals
 from sophia_cli.core.renewal import (
     Lifetime,
     RenewalState,
@@ -28,11 +26,10 @@ async def verdict(name: str, installed: Installed, issuer: Issuer) -> RenewNow |
     """Whether to renew now, after asking the authority if it may be asked."""
     now = issuer.ground().clock.now()
     lifetime = Lifetime(installed.not_before, installed.not_after)
-    notes = await issuer.certificates.notes(name)
-    state = state_in(notes, installed)
+    state = await issuer.renewals.schedule(name, installed.serial)
     asked = await _asked(installed, lifetime, state, issuer)
-    if asked != state:
-        await issuer.certificates.save_notes(name, with_state(notes, installed, asked))
+    if asked != state:  # another machine that asked meanwhile has picked the time for all
+        asked = await issuer.renewals.reschedule(name, installed.serial, lambda now: asked if now == state else now)
     return due(lifetime, asked, now, wake=issuer.wake)
 
 
@@ -49,45 +46,26 @@ async def _asked(installed: Installed, lifetime: Lifetime, state: RenewalState, 
     return learned(state, info, lifetime, clock.now(), issuer.fraction())
 
 
-async def listed(name: str, order: CertificateOrder, certificates: CertificateStore, now: datetime) -> Listed:
-    """A certificate for a list, told from what is on disk alone."""
-    state = await certificates.state(name)
-    there = state.installed
+async def listed(
+    state: CertificateState, order: CertificateOrder, certificates: CertificateStore, renewals: Renewals, now: datetime
+) -> Listed:
+    """A certificate for a list, told from what is kept alone."""
+    name, there = state.name, state.installed
     found: RenewNow | WaitUntil | None = None
     if there is not None and not there.revoked:
         lifetime = Lifetime(there.not_before, there.not_after)
-        found = due(lifetime, state_in(await certificates.notes(name), there), now)
+        found = due(lifetime, await renewals.schedule(name, there.serial), now)
     want = what_is_due(order, state, isinstance(found, RenewNow))
     reason = (
         want[1] if want is not None and (found is None or want[0] == "issue") else "" if found is None else found.reason
     )
     renew_at = found.until if isinstance(found, WaitUntil) and want is None else now if want is not None else None
-    return Listed(
-        name, order, there, await certificates.versions(name), await certificates.pending(name), renew_at, reason
-    )
+    versions, pending = await certificates.versions(name), await certificates.pending(name)
+    return Listed(name, order, there, versions, pending, renew_at, reason, state.kept_by)
 
 
 async def failed(name: str, issuer: Issuer) -> RenewalState:
     """Remember that an attempt failed, so that the next ones come at growing distances."""
-    there = (await issuer.certificates.state(name)).installed
-    notes = await issuer.certificates.notes(name)
-    state = attempt_failed(state_in(notes, there), issuer.ground().clock.now())
-    await issuer.certificates.save_notes(name, with_state(notes, there, state))
-    return state
-
-
-def state_in(notes: Mapping[str, Any], installed: Installed | None) -> RenewalState:
-    """The schedule in what was noted; a new certificate, and a note that cannot be read, start with an empty one."""
-    found = notes.get("renewal")
-    if not isinstance(found, Mapping) or found.get("serial") != (None if installed is None else installed.serial):
-        return RenewalState()
-    try:
-        return RenewalState.from_data(found["state"])
-    except (KeyError, TypeError, ValueError):
-        return RenewalState()
-
-
-def with_state(notes: Mapping[str, Any], installed: Installed | None, state: RenewalState) -> dict[str, Any]:
-    """The notes with a schedule in them."""
-    serial = None if installed is None else installed.serial
-    return {**notes, "renewal": {"serial": serial, "state": state.data()}}
+    there, now = (await issuer.certificates.state(name)).installed, issuer.ground().clock.now()
+    serial = None if there is None else there.serial
+    return await issuer.renewals.reschedule(name, serial, lambda state: attempt_failed(state, now))

@@ -19,10 +19,11 @@ async def refuse_if_spent(order: CertificateOrder, request: Request, issuer: Iss
     limits = limits_of(order.authority)
     if not limits:
         return
-    found = stop(await _ledger(order.authority, issuer), limits, request, issuer.ground().clock.now())
+    spent = await issuer.renewals.spent(_host(order.authority))
+    found = stop(spent, limits, request, issuer.ground().clock.now())
     if found is not None:
         raise RateLimited(
-            f"{urlsplit(order.authority).hostname}: {found}; the order was not placed",
+            f"{_host(order.authority)}: {found}; the order was not placed",
             hint="wait until then; nothing was asked of the authority",
             details={"retry_at": found.until.isoformat(), "limit": found.limit.kind},
         )
@@ -55,16 +56,8 @@ async def note_failed(directory: str, identifier: str, issuer: Issuer) -> None:
 async def _move(directory: str, move: Move, issuer: Issuer) -> None:
     limits = limits_of(directory)
     if limits:
-        after = move(await _ledger(directory, issuer), limits)
-        await issuer.certificates.save_notes(_place(directory), {"spent": after.data()})
+        await issuer.renewals.spend(_host(directory), lambda ledger: move(ledger, limits))
 
 
-async def _ledger(directory: str, issuer: Issuer) -> Ledger:
-    try:
-        return Ledger.from_data((await issuer.certificates.notes(_place(directory))).get("spent", []))
-    except (TypeError, ValueError):
-        return Ledger()  # the authority counts as well
-
-
-def _place(directory: str) -> str:
-    return f".spent {urlsplit(directory).hostname}"
+def _host(directory: str) -> str:
+    return urlsplit(directory).hostname or ""

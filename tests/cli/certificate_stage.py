@@ -41,6 +41,8 @@ class Stage:
     ca: Pebble
     data: Path
     file: Path
+    name: str = ZONE
+    """Of the certificate that is looked at."""
 
     @property
     def state(self) -> Path:
@@ -48,7 +50,7 @@ class Stage:
 
     @property
     def current(self) -> Path:
-        return self.state / "certificates" / ZONE / "current"
+        return self.state / "certificates" / self.name / "current"
 
     def environment(self, *domains: str, more: str = "", **ssl: str) -> None:
         """Write it: the domains of the certificate, further `ssl` keys, further sections."""
@@ -94,7 +96,7 @@ class Stage:
             window = {"start": start.isoformat(), "end": (end - timedelta(days=1)).isoformat()}
             answer = json.dumps({"suggestedWindow": window})
             self.ca.set_renewal_info((self.current / "cert.pem").read_text(), answer)
-            (self.state / "certificates" / ZONE / "notes.json").unlink(missing_ok=True)
+            (self.state / "renewals" / f"{self.name}.json").unlink(missing_ok=True)
 
     def listed(self) -> Any:
         [entry] = self.run("cert", "list", "-o", "json").data["certificates"]
@@ -119,14 +121,15 @@ class Stage:
 
 
 @contextlib.contextmanager
-def servers(folder: Path) -> Iterator[tuple[Sandbox, Pebble, Path]]:
-    """A sandbox with both zones, and a Pebble that asks it. Its certificates are valid for 90 days."""
+def servers(folder: Path, **more: Any) -> Iterator[tuple[Sandbox, Pebble, Path]]:
+    """A sandbox with both zones, and a Pebble that asks it, with `more` options. Its certificates are valid for 90 days."""
     data = folder / "namecheap.json"
     put_back(data)
     with running(data) as box:
         inner = folder / "pebble"
         inner.mkdir()
-        options = {"certificateValidityPeriod": 90 * 86400}
+        # A certificate is there in no time, so nobody is told to ask for it a second later.
+        options = {"certificateValidityPeriod": 90 * 86400, "retryAfter": {"authz": 0, "order": 0}, **more}
         with resolver(box.dns) as dns:
             asked = replace(box, dns=dns)
             with pebble.running(pebble.PROGRAMS[0], inner, asked, "-strict=false", **options) as ca:

@@ -104,7 +104,7 @@ def test_ssl_certificate_expiring_in_30_days_automatically_renewing(stage: Stage
     dry = stage.run("heal", "--dry-run", "-o", "json")
     assert (dry.code, [entry["finding"]["id"] for entry in dry.data["open"]]) == (2, ["CERT-DUE"])
     ran = stage.run("heal", "-o", "json")
-    assert ran.code == 0, ran.err
+    assert ran.code == 0, ran.err + ran.out
     [finding] = ran.data["repaired"]
     assert finding["title"] in (
         "SSL certificate expiring in 30 days, automatically renewing",
@@ -154,6 +154,21 @@ def test_rollback_goes_back_to_the_key_and_chain_of_before(stage: Stage) -> None
     assert stage.orders() == orders
     assert stage.run("rollback", "--yes").code == 0  # the run that went forward is undone like any other
     assert stage.listed()["installed"]["serial"] == first
+
+
+def test_an_older_issue_is_not_undone_over_the_renewals_that_came_after_it(stage: Stage) -> None:
+    runs, serials = [], []
+    for words in (("issue",), ("renew", "--force"), ("renew", "--force")):
+        runs.append(stage.run("cert", *words, "--yes", "-o", "json").data["run"])
+        serials.append(stage.listed()["installed"]["serial"])
+    for number in (0, 1):
+        ran = stage.run("rollback", runs[number], "--yes")
+        assert (ran.code, ran.out.startswith("Nothing to do")) == (0, True)
+        assert f"cert:{ZONE} was changed since" in ran.err
+        assert stage.listed()["installed"]["serial"] == serials[2]
+    assert f"sophia cert rollback {ZONE} {serials[0]}" in ran.err
+    assert stage.run("cert", "rollback", ZONE, serials[0], "--yes").code == 0
+    assert stage.listed()["installed"]["serial"] == serials[0]
 
 
 def test_a_revocation_wants_the_name_and_the_next_issue_replaces_it(stage: Stage) -> None:
@@ -344,7 +359,7 @@ def events(stage: Stage) -> list[dict[str, Any]]:
 def test_every_step_is_in_the_audit_log(stage: Stage) -> None:
     assert stage.run("cert", "issue", "--yes").code == 0
     actions = [event["action"] for event in events(stage) if event["action"].startswith("cert.")]
-    assert actions == ["cert.order", "cert.shown", "cert.answered", "cert.finalized", "cert.installed"]
+    assert actions == ["cert.dnssec", "cert.order", "cert.shown", "cert.answered", "cert.finalized", "cert.installed"]
     assert os.listdir(stage.state / "certificates" / ZONE / "pending") == []
 
 

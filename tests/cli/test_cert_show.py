@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.cli.harness import Shop, run, shop, spawn
 from tests.providers.tls.authority import Authority
+from tests.providers.tls.responder import places, revocation_list, web
 from tests.providers.tls.zoo import Server, hangs, server_context, serving, smtp, tls
 
 HOST = "www.zoo.test"
@@ -97,6 +98,29 @@ def test_a_mail_server_by_starttls(authority: Authority, work: Path) -> None:
     assert [finding["id"] for finding in ran.data["findings"]] == ["TLS-NAME"]
 
 
+def test_what_the_authority_has_revoked_is_critical_and_told_in_every_form(authority: Authority, work: Path) -> None:
+    with web() as site:
+        issued = authority.issue(HOST, extensions=places(site.url("list")))
+        site.serve("list", revocation_list(authority, issued))
+        with serving(tls(server_context(issued.write(work)))) as server:
+            words = (
+                "cert", "show", f"{HOST}:{server.port}", "--connect", "127.0.0.1", "--ca-file",
+                str(authority.root_file(work)), "--fail-on", "critical",
+            )  # fmt: skip
+            ran = run(*words, "-o", "json")
+            assert ran.code == 2
+            assert [(one["id"], one["severity"]) for one in ran.data["findings"]] == [("TLS-REVOKED", "critical")]
+            (address,) = ran.data["endpoints"][0]["addresses"]
+            assert address["revocation"]["state"] == "fail"
+            assert address["revocation"]["why"].endswith(f"says {site.url('list')}")
+            for form in ("text", "markdown"):
+                assert "revoked on 20" in run(*words, "-o", form).out
+            asked = len(site.asked)
+            for word in ("--no-revocation", "--quick"):
+                assert run(*words, word).code == 0
+            assert len(site.asked) == asked
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -105,6 +129,8 @@ def test_a_mail_server_by_starttls(authority: Authority, work: Path) -> None:
         (("x:http",), "the port is a number from 1 to 65535"),
         (("http://x/",), "only https URLs have TLS"),
         (("",), "is no host name"),
+        (("[::1",), "name it as [IPV6]:PORT"),
+        (("https://user:hunter2@x:99999/",), "error: 'x:99999': the port"),
         (("x" * 300,), "is no host name"),
         (("x\x1b[2J",), "is no host name"),
         (("x", "--connect", "elsewhere"), "is no IP address"),
@@ -212,4 +238,25 @@ def test_no_peer_makes_a_traceback_or_a_hang(work: Path) -> None:
         ran = spawn("cert", "show", *words, "--timeout", "1", cwd=work, timeout=30)
     assert ran.code == 1
     assert "Traceback" not in ran.err
-    assert ran.out.count("tls           no: ") == 6
+    assert ran.out.count("tls           no: ") == 5
+    assert ran.out.count("tls           not tested: no answer within 1 s") == 1
+
+
+def test_a_named_host_that_speaks_no_tls_is_exit_1_beside_one_that_does(good: Server, work: Path) -> None:
+    here = f"{HOST}:{good.port}"
+    with serving(lambda connection: connection.close()) as dead:
+        ran = run("cert", "show", here, f"{HOST}:{dead.port}", "--connect", "127.0.0.1", "--quick")
+    assert (ran.code, ran.out.splitlines()[-1].split(";")[0]) == (1, "2 endpoints, 1 with TLS")
+    assert run("cert", "show", here, "--connect", "127.0.0.1", "--quick").code == 0
+
+
+def test_certificates_sent_for_nothing_are_a_finding(authority: Authority, work: Path) -> None:
+    extra = [authority.authority(f"Padding {number}", None) for number in range(3)]
+    issued = authority.issue(HOST, send=[authority.intermediate, *extra])
+    with serving(tls(server_context(issued.write(work)))) as server:
+        ran = run(
+            "cert", "show", f"{HOST}:{server.port}", "--connect", "127.0.0.1", "-o", "json",
+            "--ca-file", str(authority.root_file(work)),
+        )  # fmt: skip
+    (finding,) = ran.data["findings"]
+    assert (finding["id"], len(finding["evidence"]["extra"])) == ("TLS-TUNE-CHAIN", 3)

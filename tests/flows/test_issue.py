@@ -16,7 +16,7 @@ from sophia_cli.core.acme import RenewalInfo
 from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import OutcomeUnknown, ProviderRefused, RateLimited, Unreachable
 from sophia_cli.core.history import Run
-from sophia_cli.core.issuance import HookResult, Served, Sighting
+from sophia_cli.core.issuance import HookResult, Secured, Served, Sighting
 from sophia_cli.core.notifications import Message
 from sophia_cli.core.settings import Ssl
 from sophia_cli.flows.apply import apply
@@ -26,12 +26,14 @@ from sophia_cli.flows.issuer import Issuer
 from sophia_cli.flows.notify import Alerts
 from sophia_cli.flows.plan import assemble
 from sophia_cli.flows.renew import Renewed, renew
-from sophia_cli.providers.acme.authorities import OrderedAuthorities
+from sophia_cli.providers.acme.authorities import KnownAuthorities
 from sophia_cli.providers.acme.certificates import Keys
 from sophia_cli.store.certificates import CertificateFiles
 from sophia_cli.store.directory import Directory
+from sophia_cli.store.documents import FileDocuments
 from sophia_cli.store.nested_locks import NestedLocks
-from sophia_cli.store.told import FileTold
+from sophia_cli.store.renewals import StoredRenewals
+from sophia_cli.store.told import StoredTold
 from tests.builders import DOMAIN, a, desired, settings_of, zone
 from tests.certificates import NOW, Signer
 from tests.flows.authority import MemoryAuthority
@@ -48,12 +50,16 @@ class Dns:
     world: World
     others: list[list[Sighting]] = field(default_factory=list)
     looks: int = 0
+    health: tuple[Secured, ...] = ()
 
     async def written_at(self, name: str, zones: Sequence[str]) -> str:
         return name
 
     async def addresses(self, name: str, zones: Sequence[str]) -> tuple[str, ...]:
         return ()
+
+    async def secured(self, names: Sequence[str], zones: Sequence[str]) -> tuple[Secured, ...]:
+        return self.health
 
     def held(self, name: str) -> frozenset[str]:
         live = self.world.zone.zone
@@ -104,6 +110,7 @@ class Office:
     hook: Hook
     ears: Ears
     approved_by: str | None = "ada@test (cert issue)"
+    others: tuple[MemoryAuthority, ...] = ()
 
     @classmethod
     def of(cls, root: Path, *domains: str, directory: str = PRIVATE, autonomy: str = "suggest") -> Office:
@@ -118,6 +125,10 @@ class Office:
     def files(self) -> CertificateFiles:
         return CertificateFiles(self.world.root / "certificates")
 
+    @property
+    def documents(self) -> FileDocuments:
+        return FileDocuments(Directory(self.world.root))
+
     def ground(self) -> Ground:
         ground = self.world.ground("cert issue")
         ground = replace(ground, store=replace(ground.store, locks=NestedLocks(ground.store.locks)))
@@ -125,15 +136,17 @@ class Office:
 
     def target(self) -> CertificateTarget:
         world = self.world
-        alerts = Alerts([self.ears], FileTold(Directory(world.root)), world.clock, world.ground().stream)
-        authorities = OrderedAuthorities([self.authority])
+        alerts = Alerts([self.ears], StoredTold(self.documents), world.clock, world.ground().stream)
+        authorities = KnownAuthorities([self.authority, *self.others])
         return CertificateTarget(
+            DOMAIN,
             Issuer(
-                *(world.settings, self.files, authorities, Keys(), self.dns, Endpoints(), self.hook, alerts),
+                *(world.settings, self.files, StoredRenewals(self.documents), authorities, Keys(), self.dns),
+                *(Endpoints(), self.hook, alerts),
                 ground=self.ground,
                 approved_by=self.approved_by,
                 fraction=lambda: 0.5,
-            )
+            ),
         )
 
     def issue(self, *, force: bool = False) -> Run:
@@ -151,7 +164,7 @@ class Office:
 
     def heal(self, **options: bool) -> Renewed:
         self.approved_by = None
-        return asyncio.run(renew(self.target(), **options))
+        return asyncio.run(renew([self.target()], [self.target()], **options))
 
     def message(self, run: Run) -> str:
         return "; ".join(leg.message for leg in run.legs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 
 from sophia_cli.core.acme import Order, RenewalInfo
 from sophia_cli.core.dns import Record
-from sophia_cli.core.errors import Unreachable
+from sophia_cli.core.errors import Locked, Unreachable
+from sophia_cli.core.issuance import Sighting
+from sophia_cli.flows.apply import apply
+from sophia_cli.flows.certificate import CertificateTarget
+from sophia_cli.flows.plan import assemble
 from sophia_cli.flows.renew import renew
 from tests.builders import DOMAIN
 from tests.certificates import NOW
@@ -84,4 +89,69 @@ def test_a_window_that_would_be_over_at_the_next_run_is_used_now(
     office.approved_by = None
     target = office.target()
     target.issuer = replace(target.issuer, wake=wake)
-    assert len(asyncio.run(renew(target)).repaired) == renewed
+    assert len(asyncio.run(renew([target], [target])).repaired) == renewed
+
+
+@pytest.mark.parametrize("with_zone", [False, True])
+def test_what_an_issue_holds_while_it_waits_for_dns(office: Office, with_zone: bool) -> None:
+    """By itself it holds the certificate's lock alone, and the zone's only while it writes it: others may write meanwhile.
+
+    A run that changes the zone as well keeps its lock to the end: what it wrote may have to be taken back.
+    """
+    held: dict[str, str] = {}
+    real, locks = office.dns.look, office.world.store.locks
+
+    async def look(zone: str, wanted: Mapping[str, frozenset[str]]) -> tuple[Sighting, ...]:
+        for target in (f"dns:{DOMAIN}", f"cert:{DOMAIN}"):
+            try:
+                async with locks.hold([target], "another run"):
+                    held[target] = ""
+            except Locked as exc:
+                held[target] = exc.message
+        office.world.zone.edit(add=[Record("other", "A", "203.0.113.7")])
+        return await real(zone, wanted)
+
+    office.dns.look = look  # type: ignore[method-assign]
+    if with_zone:
+
+        async def deploy() -> str:
+            ground = office.ground()
+            async with ground.store.locks.hold([f"dns:{DOMAIN}"], "deploy"):
+                part = await office.target().propose()
+                plan = assemble(office.world.settings, [], part.changes, [], office.world.clock.now(), parts=[part])
+                return (await apply(plan, None, ground)).outcome
+
+        assert asyncio.run(deploy()) == "applied"
+    else:
+        assert office.issue().outcome == "applied"
+    assert (held[f"dns:{DOMAIN}"] == "") is not with_zone
+    assert "holds the lock" in held[f"cert:{DOMAIN}"]
+    assert [row.name for row in office.world.zone.zone.records if row.name == "other"] == ["other"]
+    assert office.world.zone.zone.at("_acme-challenge", "TXT") == ()
+
+
+def named(office: Office, name: str, *domains: str) -> CertificateTarget:
+    """A further certificate of the same environment."""
+    target = office.target()
+    ssl = replace(target.issuer.settings.ssl, domains=domains)
+    return CertificateTarget(name, replace(target.issuer, settings=replace(target.issuer.settings, ssl=ssl)))
+
+
+def test_heal_for_one_certificate_leaves_the_challenge_of_another_that_is_under_way(office: Office) -> None:
+    office.authority.fault("wait_authorization", Unreachable("no answer"))
+    office.issue()  # its values stand in the zone, and its order waits to be taken up
+    under_way = office.world.zone.zone.at("_acme-challenge", "TXT")
+    assert len(under_way) == 2
+    shop = named(office, "shop", f"shop.{DOMAIN}")
+    found = asyncio.run(renew([shop], [office.target(), shop]))
+    assert (office.world.zone.zone.at("_acme-challenge", "TXT"), found.notes) == (under_way, ())
+
+    async def while_another_machine_proves_it() -> tuple[str, ...]:
+        async with office.world.store.locks.hold([f"cert:{DOMAIN}"], "cert issue"):
+            await office.files.drop_pending(DOMAIN)  # what that machine noted is not here
+            return (await renew([shop], [office.target(), shop])).notes
+
+    (note,) = asyncio.run(while_another_machine_proves_it())
+    assert ("not cleaned up yet" in note, office.world.zone.zone.at("_acme-challenge", "TXT")) == (True, under_way)
+    asyncio.run(renew([shop], [office.target(), shop]))
+    assert office.world.zone.zone.at("_acme-challenge", "TXT") == ()

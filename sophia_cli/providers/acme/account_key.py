@@ -63,6 +63,18 @@ class AccountKeyFile:
             self._next.replace(self.path)
             _sync(self.path.parent)
 
+    def note(self, url: str) -> None:
+        """Keep the account's URL beside its key, for those who want to know it without asking the authority.
+
+        It stays the same when the key is replaced (RFC 8555 7.3.5).
+        """
+        if noted(self.path) == url:
+            return
+        place = _note_of(self.path)
+        with _translated(place):
+            _written(place, SecretStr(url + "\n")).replace(place)
+            _sync(place.parent)
+
     def discard_next(self) -> None:
         """Forget the next key."""
         with _translated(self._next):
@@ -80,6 +92,20 @@ class AccountKeyFile:
         if mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise StateError(f"{path} can be read or written by other users", hint=f"chmod 600 {path}")
         return SigningKey.of_pem(SecretStr(content.decode("utf-8", "surrogateescape")), str(path))
+
+
+def noted(path: Path) -> str | None:
+    """The URL of the account whose key is kept at a path, as it was last seen; None when there is none."""
+    with _translated(path):
+        try:
+            text = _note_of(path).read_text("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
+    return text or None
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_name(path.stem + ".url")
 
 
 def _written(path: Path, pem: SecretStr) -> Path:

@@ -61,6 +61,7 @@ class Accounts:
                         f"{self._transport.host}: the account is {self._account.status}",
                         hint=f"move {self._file.path} away to start with a new account",
                     )
+                self._file.note(self._account.url)
             return self._account
 
     async def identity(self) -> tuple[Account, SigningKey]:

@@ -164,12 +164,13 @@ def _server_certificate(folder: Path) -> tuple[Path, Path, Path]:
     """A CA and a certificate for Pebble's own HTTPS."""
     now = datetime.datetime.now(datetime.UTC)
     root_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    above = f"test root {x509.random_serial_number():x}"  # two that are trusted together must not share a name
 
     def builder(name: str, public: Any) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test root")]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, above)]))
             .public_key(public)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
@@ -177,7 +178,7 @@ def _server_certificate(folder: Path) -> tuple[Path, Path, Path]:
         )
 
     authority = x509.BasicConstraints(ca=True, path_length=0)
-    root = builder("test root", root_key.public_key()).add_extension(authority, critical=True)
+    root = builder(above, root_key.public_key()).add_extension(authority, critical=True)
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     leaf = builder("pebble", key.public_key()).add_extension(names, critical=False)
     paths = folder / "ca.pem", folder / "pebble.pem", folder / "pebble.key"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pytest
 from pydantic import SecretStr
 
-from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, IssuedChain, Order, Predecessor
+from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, IssuedChain, Order
 from sophia_cli.core.errors import (
     BadResponse,
     CredentialsRejected,
@@ -26,7 +26,7 @@ from sophia_cli.core.errors import (
     Unreachable,
     UsageError,
 )
-from sophia_cli.providers.acme.authorities import OrderedAuthorities
+from sophia_cli.providers.acme.account_key import noted
 from sophia_cli.providers.acme.certificates import Keys, chain_of
 from sophia_cli.providers.acme.client import AcmeAuthority
 from sophia_cli.providers.acme.jws import ExternalAccount
@@ -701,7 +701,7 @@ def test_runs_that_start_at_once_share_one_account(server: FaultyAuthority, cloc
         return {account.url for account in accounts}
 
     assert len(asyncio.run(go())) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["account.pem"]
+    assert {path.name for path in tmp_path.iterdir()} == {"account.pem", "account.url"}
 
 
 @pytest.mark.parametrize("key", ["", "not base64!", "ä" * 20])
@@ -715,51 +715,17 @@ def test_a_malformed_mac_key_is_rejected_and_not_shown(
     assert not key or key not in caught.value.message
 
 
-# -- several authorities -------------------------------------------------------------------------------------------------
-
-
-def placed(tmp_path: Path, clock: MemoryClock, *servers: FaultyAuthority, **options: Any) -> Any:
-    async def go() -> Any:
-        authorities = OrderedAuthorities(
-            [AcmeAuthority(one.directory, tmp_path / f"{index}.pem", clock=clock) for index, one in enumerate(servers)]
-        )
-        try:
-            return await authorities.place(["example.com"], terms_agreed=True, **options)
-        finally:
-            await authorities.close()
-
-    return asyncio.run(go())
-
-
-@pytest.mark.parametrize(
-    ("status", "kind", "error"),
-    [(403, "rejectedIdentifier", "ProviderRefused"), (429, "rateLimited", "RateLimited"), (503, "x", "ProviderBusy")],
-)
-def test_the_second_authority_takes_what_the_first_refuses(
-    status: int, kind: str, error: str, server: FaultyAuthority, clock: MemoryClock, tmp_path: Path
+def test_the_account_is_noted_beside_its_key_and_stays_right_over_a_new_key(
+    server: FaultyAuthority, client: Run, tmp_path: Path
 ) -> None:
-    server.fail("new-order", status, problem(kind), times=99)
-    with faulty.running() as second:
-        result = placed(tmp_path, clock, server, second, predecessor=Predecessor("a.b", server.directory))
-        assert result.authority.url == second.directory
-        assert [(url, item.kind) for url, item in result.passed_over] == [(server.directory, error)]
-        assert "replaces" not in dict(second.payloads)["new-order"]  # it never issued the predecessor
+    async def rolled(authority: AcmeAuthority) -> tuple[str, str]:
+        first = await authority.account(terms_agreed=True)
+        assert noted(tmp_path / "account.pem") == first.url
+        return first.url, (await authority.roll_key()).url
 
-
-def test_when_all_refuse_every_reason_is_given(server: FaultyAuthority, clock: MemoryClock, tmp_path: Path) -> None:
-    with faulty.running() as second:
-        server.fail("new-order", 403, problem("caa", "first reason"))
-        second.fail("new-order", 403, problem("rejectedIdentifier", "second reason"))
-        with pytest.raises(ProviderRefused) as caught:
-            placed(tmp_path, clock, server, second)
-    assert "first reason" in caught.value.message
-    assert "second reason" in caught.value.message
-
-
-def test_a_single_authority_speaks_for_itself(server: FaultyAuthority, clock: MemoryClock, tmp_path: Path) -> None:
-    server.fail("new-order", 429, problem("rateLimited"))
-    with pytest.raises(RateLimited):
-        placed(tmp_path, clock, server)
+    first, second = client(rolled)
+    assert first == second == noted(tmp_path / "account.pem")
+    assert client(lambda authority: authority.account(terms_agreed=True)).url == first  # by the key that is kept now
 
 
 def test_the_account_key_is_in_no_log_nor_error_nor_repr(

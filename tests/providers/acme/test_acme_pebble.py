@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from pydantic import SecretStr
 
 from sophia_cli import sandbox
-from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, Authority, Challenge, IssuedChain, Order, Predecessor
+from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, Authority, Challenge, IssuedChain, Order
 from sophia_cli.core.errors import (
     CredentialsMissing,
     CredentialsRejected,
@@ -25,7 +25,6 @@ from sophia_cli.core.errors import (
     Refused,
     SophiaError,
 )
-from sophia_cli.providers.acme.authorities import OrderedAuthorities
 from sophia_cli.providers.acme.certificates import Keys
 from sophia_cli.providers.acme.client import AcmeAuthority
 from sophia_cli.providers.acme.jws import ExternalAccount
@@ -466,27 +465,6 @@ def test_a_standing_record_serves_the_renewal_of_a_wildcard_without_another_writ
     assert count == 1  # one record for the name and its wildcard
     assert next(iter(wanted))[0] == "_validation-persist.persist.example.com"
     assert status == {"ready"}
-
-
-def test_the_next_authority_takes_the_order_that_the_first_cannot(stage: Stage, tmp_path: Path) -> None:
-    second = stage.pebble("usual", pebble.PROGRAMS[0], "-strict=false", PEBBLE_ALTERNATE_ROOTS=2, PEBBLE_CHAIN_LENGTH=2)
-
-    async def placed() -> tuple[str, list[str]]:
-        away = AcmeAuthority(
-            "https://127.0.0.1:1/dir", tmp_path / "away.pem", clock=BriskClock(), ca_file=second.ca_file
-        )
-        there = second.authority(tmp_path / "there.pem")
-        authorities = OrderedAuthorities([away, there])
-        try:
-            result = await authorities.place(
-                ["next.example.com"], terms_agreed=True, predecessor=Predecessor("x.y", away.url)
-            )
-            assert authorities.at(there.url) is there
-            return result.authority.url, [error.kind for _, error in result.passed_over]
-        finally:
-            await authorities.close()
-
-    assert asyncio.run(placed()) == (second.directory, ["Unreachable"])
 
 
 def test_the_chain_that_is_kept_is_accepted_by_openssl_rules(any_pebble: Pebble, stage: Stage, tmp_path: Path) -> None:
