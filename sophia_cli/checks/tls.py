@@ -38,7 +38,7 @@ def web(facts: Facts) -> tuple[Endpoint, ...]:
 
 def expiries(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
     """Certificates that have ended, are about to, or are not valid yet."""
-    for leaf, places in _by_leaf(endpoints):
+    for leaf, places in by_leaf(endpoints):
         left_s = leaf.left_s(facts.now)
         early_s = (leaf.not_before - facts.now).total_seconds()
         level: Severity | None = "critical" if early_s > 0 else urgency(left_s, leaf.lifetime_s)
@@ -46,10 +46,10 @@ def expiries(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
             continue
         ends = f"becomes valid in {_span(early_s)}" if early_s > 0 else f"ends in {_span(left_s)}"
         yield finding(
-            facts, "TLS-EXPIRY", f"{_whose(places)} {f'ended {_span(-left_s)} ago' if left_s < 0 else ends}",
-            _rows(facts, places), "Order a new certificate (sophia cert issue), and find out why renewal did not.",
+            facts, "TLS-EXPIRY", f"{whose(places)} {f'ended {_span(-left_s)} ago' if left_s < 0 else ends}",
+            places_rows(facts, places), "Order a new certificate (sophia cert issue), and find out why renewal did not.",
             severity=level, hours_left=int(left_s // 3600), lifetime_days=round(leaf.lifetime_s / DAY_S, 1),
-            **_evidence(leaf, places),
+            **certificate_evidence(leaf, places),
         )  # fmt: skip
 
 
@@ -68,26 +68,26 @@ def urgency(left_s: float, lifetime_s: int) -> Severity | None:
 
 def lifetimes(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
     """Certificates that are valid for longer than authorities may issue them."""
-    for leaf, places in _by_leaf(endpoints):
+    for leaf, places in by_leaf(endpoints):
         most = next((days for since, days in LIFETIMES if leaf.not_before >= since), None)
         if most is not None and leaf.lifetime_s > most * DAY_S:
             days = -(-leaf.lifetime_s // DAY_S)
             yield finding(
-                facts, "TLS-LIFE", f"{_whose(places)} is valid for {days} days; {most} are allowed since its day of issue",
-                _rows(facts, places), "Order shorter ones and renew them by program.", most_days=most, days=days,
-                **_evidence(leaf, places),
+                facts, "TLS-LIFE", f"{whose(places)} is valid for {days} days; {most} are allowed since its day of issue",
+                places_rows(facts, places), "Order shorter ones and renew them by program.", most_days=most, days=days,
+                **certificate_evidence(leaf, places),
             )  # fmt: skip
 
 
 def keys(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
     """Keys and signatures that clients refuse, of the certificate and of what is sent above it."""
-    for leaf, places in _by_leaf(endpoints):
+    for leaf, places in by_leaf(endpoints):
         chain = places[0][1].chain.served
         why = [text for one in chain for text in _weaknesses(one, of_leaf=one is chain[0])]
         if why:
             yield finding(
-                facts, "TLS-KEY", f"{_whose(places)} {why[0]}", _rows(facts, places),
-                "Make a new key (ECDSA P-256) and order a certificate for it.", why=why, **_evidence(leaf, places),
+                facts, "TLS-KEY", f"{whose(places)} {why[0]}", places_rows(facts, places),
+                "Make a new key (ECDSA P-256) and order a certificate for it.", why=why, **certificate_evidence(leaf, places),
             )  # fmt: skip
 
 
@@ -111,8 +111,8 @@ def names(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
             places = [(endpoint, one) for one in wrong]
             yield finding(
                 facts, "TLS-NAME", f"the certificate of {endpoint.label} is not for that name: {wrong[0].name.why}",
-                _rows(facts, places), f"Order one that names {endpoint.target.host} (sophia cert issue).",
-                names=[*leaf.names, *leaf.addresses][:20], **_evidence(leaf, places),
+                places_rows(facts, places), f"Order one that names {endpoint.target.host} (sophia cert issue).",
+                names=[*leaf.names, *leaf.addresses][:20], **certificate_evidence(leaf, places),
             )  # fmt: skip
 
 
@@ -124,9 +124,9 @@ def chains(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
             places = [(endpoint, one) for one in wrong]
             chain = wrong[0].chain
             yield finding(
-                facts, "TLS-CHAIN", f"{endpoint.label} is not trusted: {chain.trust.why}", _rows(facts, places),
+                facts, "TLS-CHAIN", f"{endpoint.label} is not trusted: {chain.trust.why}", places_rows(facts, places),
                 _CHAIN_HELP.get(chain.fault or "", "Let the server send the leaf first, then each issuer up to the root."),
-                fault=chain.fault, served=[one.subject for one in chain.served], **_evidence(leaf, places),
+                fault=chain.fault, served=[one.subject for one in chain.served], **certificate_evidence(leaf, places),
             )  # fmt: skip
 
 
@@ -137,7 +137,7 @@ _CHAIN_HELP = {
 }
 
 
-def _by_leaf(endpoints: Sequence[Endpoint]) -> Iterator[tuple[CertificateFacts, list[tuple[Endpoint, Served]]]]:
+def by_leaf(endpoints: Sequence[Endpoint]) -> Iterator[tuple[CertificateFacts, list[tuple[Endpoint, Served]]]]:
     """Each certificate once, with every place that serves it: what is wrong with it is one fault."""
     found: dict[str, list[tuple[Endpoint, Served]]] = {}
     for endpoint in endpoints:
@@ -150,13 +150,13 @@ def _by_leaf(endpoints: Sequence[Endpoint]) -> Iterator[tuple[CertificateFacts, 
         yield leaf, places
 
 
-def _whose(places: Sequence[tuple[Endpoint, Served]]) -> str:
+def whose(places: Sequence[tuple[Endpoint, Served]]) -> str:
     labels = list(dict.fromkeys(endpoint.label for endpoint, _ in places))
     more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
     return f"the certificate of {', '.join(labels[:SHOWN])}{more}"
 
 
-def _rows(facts: Facts, places: Sequence[tuple[Endpoint, Served]]) -> list[Record]:
+def places_rows(facts: Facts, places: Sequence[tuple[Endpoint, Served]]) -> list[Record]:
     """The zone's records that lead to these endpoints."""
     return list(dict.fromkeys(row for endpoint, _ in places for row in rows_of(facts, endpoint)))
 
@@ -168,7 +168,7 @@ def rows_of(facts: Facts, endpoint: Endpoint) -> list[Record]:
     return [row for row in here if row.type in ("A", "AAAA", "ALIAS", "CNAME")]
 
 
-def _evidence(leaf: CertificateFacts, places: Sequence[tuple[Endpoint, Served]]) -> dict[str, Any]:
+def certificate_evidence(leaf: CertificateFacts, places: Sequence[tuple[Endpoint, Served]]) -> dict[str, Any]:
     return {
         "endpoints": [f"{endpoint.label} ({one.address})" for endpoint, one in places],
         "certificate": {

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding
 from sophia_cli.checks.tls import blind, chains, expiries, gaps, keys, lifetimes, names, rows_of, web
-from sophia_cli.checks.tls_tuning import expected
+from sophia_cli.checks.tls_revocation import revocations
+from sophia_cli.checks.tls_tuning import chain, expected
 from sophia_cli.core.endpoints import OUTDATED, VERSIONS, Endpoint, Served
 from sophia_cli.core.findings import Finding
 
@@ -121,5 +123,10 @@ def _suite_gaps(one: Served) -> Iterator[str]:
         yield one.spoken.why if not one.spoken else one.suites_seen.why
 
 
-RULES = (expiries, names, chains, keys, lifetimes, versions, suites)
+def superfluous(facts: Facts, endpoints: Sequence[Endpoint]) -> Iterator[Finding]:
+    """Certificates sent for nothing, at these endpoints."""
+    return chain(replace(facts, background=replace(facts.background, tls=tuple(endpoints))))
+
+
+RULES = (expiries, revocations, names, chains, keys, lifetimes, versions, suites, superfluous)
 """Every rule on an endpoint by itself."""

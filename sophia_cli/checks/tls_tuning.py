@@ -78,7 +78,7 @@ def key_type(facts: Facts) -> Iterator[Finding]:
             "Order the next certificate with ssl.key_type: ec-p256 (sophia cert renew --force). Elsewhere: certbot "
             "--key-type ecdsa; Caddy: tls { key_type p256 }. nginx can keep RSA beside it for old clients: a second pair of "
             "ssl_certificate and ssl_certificate_key lines.",
-            fix=fix, no_fix=None if fix else "sophia does not order this certificate with an RSA key",
+            fix=fix, no_fix=None if fix else _no_key_fix(facts, leaf),
             **_measured(endpoint, one, expected(shake, shake.received - saved, formula)),
         )  # fmt: skip
 
@@ -92,6 +92,16 @@ def _key_fix(facts: Facts, endpoint: Endpoint, leaf: CertificateFacts) -> Fix | 
     if not ours & {name.lower() for name in leaf.names} or match(leaf, endpoint.target.host) is None:
         return None
     return setting(facts, "TLS-TUNE-KEY", "ssl.key_type", settings.ssl.key_type, "ec-p256", "smaller handshakes")
+
+
+def _no_key_fix(facts: Facts, leaf: CertificateFacts) -> str:
+    """Why another key is a person's to order: another section of the environment says so, or another program orders it."""
+    served = {name.lower() for name in leaf.names}
+    further = {} if facts.settings is None else facts.settings.ssl.certificates
+    for name, one in further.items():
+        if one.key_type.startswith("rsa") and served & {domain.lower() for domain in one.domains}:
+            return f"set key_type of ssl.certificates.{name} to ec-p256"
+    return "sophia does not order this certificate with an RSA key"
 
 
 def setting(facts: Facts, id: str, path: str, before: str | None, after: str, reason: str) -> Fix:
@@ -145,8 +155,8 @@ def split(facts: Facts) -> Iterator[Finding]:
             facts, "TLS-TUNE-SPLIT",
             f"the certificate of {endpoint.label} carries {len(leaf.names)} names, {saved} bytes of them for other hosts",
             rows_of(facts, endpoint),
-            "Order one certificate for each server, with the names that it serves: an environment's ssl.domains is one "
-            "certificate. nginx: one ssl_certificate a server block; Caddy makes one a site by itself.",
+            "Order one certificate for each server, with the names that it serves: ssl.domains is one, each entry of "
+            "ssl.certificates another. nginx: one ssl_certificate a server block; Caddy makes one a site by itself.",
             names=len(leaf.names),
             **_measured(endpoint, one, expected(shake, shake.received - saved, formula)),
         )  # fmt: skip

@@ -46,12 +46,16 @@ def wishes(facts: Facts) -> tuple[Fetch, ...]:
         host = facts.zone.fqdn(name)
         wanted += [Fetch(f"http://{host}/", follow=False, keep=PAGE_BYTES), Fetch(f"https://{host}/", keep=PAGE_BYTES)]
     wanted += [Fetch(url, keep=TEXT_BYTES) for url in security_txt_urls(facts)]
-    policy = policy_url(facts)
-    if policy is not None:
-        wanted.append(Fetch(policy, follow=False, keep=TEXT_BYTES))  # redirects must not be followed (RFC 8461 3.3)
+    wanted += policy_wish(facts)
     wanted += [Fetch(url, keep=TEXT_BYTES) for url in logo_urls(facts)]
-    wanted += [Fetch(url, trusted=True) for url in endpoints(facts)]
+    wanted += [Fetch(url, keep=PAGE_BYTES, trusted=True) for url in endpoints(facts)]
     return tuple(dict.fromkeys(wanted))
+
+
+def policy_wish(facts: Facts) -> tuple[Fetch, ...]:
+    """The MTA-STS policy alone: whether mail servers' certificates count. Redirects are not followed (RFC 8461 3.3)."""
+    policy = policy_url(facts)
+    return () if policy is None else (Fetch(policy, follow=False, keep=TEXT_BYTES),)
 
 
 def web_names(facts: Facts) -> tuple[str, ...]:
@@ -180,12 +184,35 @@ def hsts(facts: Facts) -> Iterator[Finding]:
         yield finding(
             facts, "WEB-HSTS", f"{_hosts([site for site, _ in weak])}: {weak[0][1]}",
             rows_of(facts, [site.name for site, _ in weak]),
-            "Send Strict-Transport-Security: max-age=31536000 over https; start with a short max-age if http is still used.",
+            "Send it over https; start with a short max-age if http is still used. nginx: add_header Strict-Transport-Security "
+            "max-age=31536000 always; Caddy: header Strict-Transport-Security max-age=31536000",
             hosts=[
                 {"host": site.host, "header": site.secure.hops[0].hsts if site.secure else None, "why": why}
                 for site, why in weak
             ],
+            **_detour([site for site, _ in weak]),
         )  # fmt: skip
+
+
+def _detour(weak: Iterable[Site]) -> dict[str, Any]:
+    """What a visit that begins with http costs before TLS does, by the first host that was seen to redirect to https.
+
+    A browser that knows HSTS does not make that way any more (RFC 6797 8.3).
+    """
+    for site in weak:
+        plain = site.plain
+        if plain is None or not plain.hops or not (plain.hops[0].location or "").startswith("https://"):
+            continue
+        connect_s, first_byte_s = plain.times.connect_s, plain.times.first_byte_s
+        if connect_s is not None and first_byte_s is not None:
+            ms = (connect_s + first_byte_s) * 1000
+            return {
+                "before": {"bytes": plain.received, "ms": round(ms, 1)},
+                "after": {"bytes": 0, "ms": 0.0},
+                "formula": f"the way over http://{site.host}/, which is not made any more: {connect_s * 1000:.1f} ms to connect "
+                f"+ {first_byte_s * 1000:.1f} ms to the redirect of {plain.received} bytes",
+            }
+    return {}
 
 
 def _hsts_fault(header: str | None) -> str | None:

@@ -10,9 +10,10 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from sophia_cli.core.dns import Zone
+if TYPE_CHECKING:
+    from sophia_cli.core.dns import Zone
 
 HTTPS, SMTP, SUBMISSION = 443, 25, 587
 
@@ -233,7 +234,9 @@ class Served:
     suites_seen: Result = NOT_ASKED
     """Whether `suites` is the whole list (*pass*), or why not."""
     staple: Result = NOT_ASKED
-    """Whether an OCSP response is stapled (RFC 6066 8)."""
+    """Whether an OCSP response is stapled (RFC 6066 8) that proves the certificate good."""
+    revocation: Result = NOT_ASKED
+    """What the authority itself says: *fail* is revoked (RFC 6960, RFC 5280 5)."""
     client_certificate: Result = NOT_ASKED
     """*pass*: none is asked for; *fail*: one is, and whether it is required."""
 
@@ -269,6 +272,7 @@ class Served:
             "suites": [suite.data() for suite in self.suites],
             "suites_seen": self.suites_seen.data(),
             "staple": self.staple.data(),
+            "revocation": self.revocation.data(),
             "client_certificate": self.client_certificate.data(),
         }
 

@@ -101,6 +101,8 @@ class Visit:
     cookies: tuple[Cookie, ...] = ()
     body: bytes = field(default=b"", repr=False)
     cut: bool = False
+    received: int = 0
+    """Bytes of the last answer on the wire, as far as it was read; TLS not counted."""
     reach: tuple[Reach, ...] = ()
 
     @property

@@ -100,8 +100,8 @@ def _rows(one: Served, now: datetime) -> Iterator[Row]:
     if one.suites or one.suites_seen.is_known:
         yield "suites", _suites(one), None
     yield "resumption", _answer(one.resumption, "sessions are resumed"), one.resumption
-    yield "stapling", _answer(one.staple, "an OCSP response is stapled"), None
-    yield "client", _answer(one.client_certificate, "no certificate is asked for"), None
+    yield "stapling", _answer(one.staple, "an OCSP response is stapled", ""), None
+    yield "client", _answer(one.client_certificate, "no certificate is asked for", ""), None
     if one.handshake is not None:
         yield "handshake", _cost(one), None
     elif one.spoken.why:
@@ -123,8 +123,7 @@ def _certificate(one: Served, leaf: CertificateFacts, now: datetime) -> Iterator
     chain = f"{counted(len(one.chain.served), 'certificate')}, {one.chain.size} bytes; "
     yield "chain", chain + _answer(one.chain.trust, "trusted", "not trusted"), one.chain.trust
     yield "name", _answer(one.name, "matches", "does not match"), one.name
-    places = [*(f"CRL {url}" for url in leaf.crl[:2]), *(f"OCSP {url}" for url in leaf.ocsp[:2])]
-    yield "revocation", ", ".join(map(_short, places)) or "neither CRL nor OCSP is named", None
+    yield "revocation", _answer(one.revocation, "not revoked", ""), one.revocation
     if leaf.problems:
         yield "problems", ", ".join(leaf.problems), None
 
@@ -172,7 +171,7 @@ def _answer(result: Result, yes: str, no: str = "no") -> str:
     if result.state == "pass":
         return f"{yes}: {why}" if why and yes else yes or why
     if result.state == "fail":
-        return f"{no}: {why}"
+        return f"{no}: {why}" if no else why
     return f"not tested: {why}"
 
 

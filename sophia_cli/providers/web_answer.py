@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sophia_cli.core.web_facts import Cookie
@@ -41,6 +41,7 @@ class Answer:
     body: bytes
     cut: bool
     first_byte_at: float
+    received: int = 0
 
 
 def request_of(host: str, port: int, is_tls: bool, path: str) -> bytes:
@@ -103,7 +104,8 @@ async def read_answer(reader: asyncio.StreamReader, keep: int, clock: Callable[[
             break
     if head is None or first_byte_at is None:
         raise Garbled("no answer came")
-    return _answer(head.status_code, list(head.headers), bytes(body), keep, cut, first_byte_at)
+    answer = _answer(head.status_code, list(head.headers), bytes(body), keep, cut, first_byte_at)
+    return replace(answer, received=came)
 
 
 def _answer(status: int, rows: list[Any], body: bytes, keep: int, cut: bool, at: float) -> Answer:

@@ -70,6 +70,7 @@ class _Trip:
             cookies=() if answer is None else answer.cookies,
             body=b"" if answer is None else answer.body,
             cut=answer is not None and answer.cut,
+            received=0 if answer is None else answer.received,
             reach=self.reach,
         )
 
@@ -79,7 +80,7 @@ class WebProbe:
 
     Certificates are verified by `context` (None: the system's authorities): a server that cannot prove who it is gets no
     request. Addresses in special-purpose blocks (RFC 6890) are asked only for trusted fetches, and are never reached
-    by a redirect from a public address.
+    by a redirect from a public address; loopback and link-local ones are reached by none to another host.
     """
 
     def __init__(
@@ -215,6 +216,11 @@ class WebProbe:
         special = [address for address in addresses if not is_public(address)]
         if special and trip.hops and not trip.was_private:
             raise _Failed(f"a redirect from a public address leads to {host} at {special[0]}, which was not followed")
+        inner = [address for address in special if _is_inner(address)]
+        if inner and trip.hops and host != _parts(trip.fetch.url)[0]:
+            raise _Failed(
+                f"a redirect leads to {host} at {inner[0]}, on this machine or its link, and was not followed"
+            )
         if special and not trip.hops and not trip.fetch.trusted:
             raise _Failed(f"{host} is at {special[0]}, a special-purpose address, which is not asked")
         trip.was_private = bool(special)
@@ -275,6 +281,17 @@ async def system_addresses(host: str) -> Resolved:
     """A host's addresses as this machine resolves them."""
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return Resolved(tuple(str(entry[4][0]) for entry in found))
+
+
+def _is_inner(address: str) -> bool:
+    """Whether an address is this machine's own or its link's, where clouds answer with credentials (RFC 3927)."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return True
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return found.is_loopback or found.is_link_local or found.is_unspecified
 
 
 def is_public(address: str) -> bool:

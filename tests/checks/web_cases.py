@@ -45,6 +45,8 @@ LOGO_URL = "https://x.net/a.svg"
 LOGO = '<?xml version="1.0"?><svg version="1.2" baseProfile="tiny-ps" viewBox="0 0 8 8"><title>a</title><path d="M0 0"/></svg>'
 ENDPOINT = "https://api.acme.example/health"
 
+PLAIN_API = Visit(ENDPOINT, (Hop(ENDPOINT, 200),), headers={"content-type": ("application/json",)}, body=b"{}")
+
 
 def visited(*visits: Visit, rows: tuple[Record, ...] = (a(),), **known: Any) -> Facts:
     """Facts with these web answers."""
@@ -126,6 +128,10 @@ WEB_CASES = [
     Case("WEB-HSTS", visited(page(hops=(Hop(SECURE, 200, None, "max-age=300"),))), "medium",
          {"hosts": [{"host": HOST, "header": "max-age=300", "why": "Strict-Transport-Security lasts 300 s, less than a year"}]},
          visited(page(hops=(Hop(SECURE, 200, None, 'includeSubDomains ; Max-Age="63072000"'),))), [("@", "A")], label="short"),
+    # 10 ms to connect and 50 ms to the redirect are what HSTS saves a visit that begins with http
+    Case("WEB-HSTS", visited(replace(TO_HTTPS, times=FAST, received=180), page(hops=(Hop(SECURE, 200),))), "medium",
+         {"before": {"bytes": 180, "ms": 60.0}, "after": {"bytes": 0, "ms": 0.0}},
+         visited(replace(TO_HTTPS, times=FAST, received=180), PAGE), [("@", "A")], label="measured"),
     Case("WEB-HSTS", visited(page(hops=(Hop(SECURE, 200, None, "max-age=a year"),))), "medium", {},
          visited(Visit(SECURE, failure="refused", refused=True)), [("@", "A")], label="no number"),
     Case("WEB-HSTS", visited(page(hops=(Hop(SECURE, 301, "https://www.acme.example/"),
@@ -168,6 +174,9 @@ WEB_CASES = [
                               settings=watching("https://status.net/?key=hunter2")), "high",
          {"url": "https://status.net/?...", "why": "status 503"},
          visited(Visit(ENDPOINT, (Hop(ENDPOINT, 404),)), settings=watching(ENDPOINT)), label="of nobody's zone"),
+    Case("PERF-HTTP", visited(replace(PLAIN_API, protocol="http/1.1", cut=True), settings=watching(ENDPOINT)), "low",
+         {"pages": [{"url": ENDPOINT, "wanting": ["no HTTP/2", "no compression"]}]},
+         visited(replace(PLAIN_API, protocol="h2"), settings=watching(ENDPOINT)), label="settings of an endpoint"),
     Case("PERF-HTTP", visited(page(times=Times(0.1, 0.1, 0.1, 1.75, 9.0))), "medium",
          {"endpoints": [{"url": SECURE, "dns_ms": 100.0, "connect_ms": 100.0, "tls_ms": 100.0, "first_byte_ms": 1750.0,
                          "total_ms": 9000.0}]}, visited(page(times=Times(0.1, 0.1, 0.1, 1.65, 9.0))), [("@", "A")], label="slow"),

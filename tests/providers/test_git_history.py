@@ -64,3 +64,29 @@ def test_a_long_history_is_cut_and_says_so(tmp_path: Path) -> None:
     short = asyncio.run(history(tmp_path, limit=1000))
     assert isinstance(short, History)
     assert "were looked at" in (short.cut or "")
+
+
+@needs_git
+def test_other_branches_tags_and_packed_histories_are_looked_at_whatever_the_users_configuration(
+    tmp_path: Path,
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init", "-q", "-b", "main")
+    git("config", "diff.noprefix", "true")
+    commit(tmp_path, "sophia.yaml", "first\n")
+    git("checkout", "-qb", "try")
+    commit(tmp_path, "sophia.yaml", "on a branch\n")
+    git("checkout", "-q", "main")
+    git("checkout", "-qb", "gone")
+    commit(tmp_path, "sophia.yaml", "under a tag\n")
+    git("tag", "v1")
+    git("checkout", "-q", "main")
+    git("branch", "-qD", "gone")
+    git("gc", "-q")
+    assert (tmp_path / ".git" / "packed-refs").is_file()
+    found = asyncio.run(history(tmp_path))
+    assert isinstance(found, History)
+    assert {one.text for one in found.lines} == {"first", "on a branch", "under a tag"}
+    assert {one.file for one in found.lines} == {"sophia.yaml"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -29,9 +30,11 @@ from sophia_cli.flows.notify import Alerts, settled, tell
 from sophia_cli.providers.notify.smtp import SmtpNotifier
 from sophia_cli.providers.notify.webhook import WebhookNotifier
 from sophia_cli.store.directory import Directory
-from sophia_cli.store.told import FileTold
+from sophia_cli.store.documents import FileDocuments
+from sophia_cli.store.told import StoredTold
 from tests.memory import MemoryClock
 from tests.providers.acme.pebble import _free_port, _server_certificate
+from tests.providers.tls.zoo import serving
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 TO = SecretStr("ops@acme.example")
@@ -92,6 +95,49 @@ def test_mail_goes_out_encrypted_to_one_address_with_plain_headers(tmp_path: Pat
     body = mail.get_content()
     assert "The authority says <no> & nothing else." in body
     assert "failures: 3" in body
+
+
+HOSTILE = Message(
+    "cert:acme.example:failed",
+    "critical",
+    "a\x1b[2Jb\u202e\x00c\udcff\r\nBcc: evil@example.net",
+    "said \x1b[31m\udc80\x00\n.\r\nQUIT\r\n" + "<&>" * 2000,
+    "cert:acme\r\n.example",
+    NOW,
+    {"name\r\nBcc: x": "CN=a\r\nBcc: evil@example.net\udcff", "count": 3, "at": NOW},
+)
+
+
+def test_hostile_text_is_shown_and_not_obeyed_on_every_way(tmp_path: Path) -> None:
+    with smtp(tmp_path) as (post, server, trust):
+        asyncio.run(SmtpNotifier(server, TO, trust).send(HOSTILE))
+    [mail] = post.mails
+    assert (mail["Bcc"], post.recipients) == (None, [["ops@acme.example"]])
+    assert mail["Subject"] == r"[sophia] a\x1b[2Jb\u202e\x00c\udcff Bcc: evil@example.net"
+    told = [mail.get_content()]
+    for form in ("json", "slack"):
+        with hook() as (got, url):
+            asyncio.run(WebhookNotifier(url, form).send(HOSTILE))
+        [(_, body)] = got
+        told.append(json.dumps(body, ensure_ascii=False))
+        if form == "slack":
+            assert max(len(block["text"]["text"]) for block in body["blocks"] if "text" in block) <= 3000
+    for text in told:
+        assert not {"\x1b", "\x00", "\u202e", "\udcff"} & set(text)
+        assert "x1b[31m" in text
+
+
+def test_a_mail_server_that_drips_does_not_hold_anybody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sophia_cli.providers.notify.smtp.TOTAL_S", 0.3)
+    over = threading.Event()
+
+    def drips(connection: socket.socket) -> None:
+        while not over.wait(0.05):
+            connection.sendall(b"2")
+
+    with serving(drips) as server, pytest.raises(Unreachable, match=r"took longer than 0\.3 s"):
+        asyncio.run(SmtpNotifier(Smtp("127.0.0.1", server.port), TO).send(MESSAGE))
+    over.set()
 
 
 def test_a_server_whose_certificate_is_not_trusted_gets_nothing(tmp_path: Path) -> None:
@@ -178,6 +224,26 @@ def test_slack_gets_its_form_with_its_control_signs_escaped() -> None:
     assert body["text"].startswith(":rotating_light:")
 
 
+def test_an_endless_answer_is_not_read_and_a_late_one_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    def drips(connection: socket.socket) -> None:
+        connection.recv(65536)
+        while True:
+            connection.sendall(b"H")
+            threading.Event().wait(0.05)
+
+    with serving(endless) as server:
+        asyncio.run(WebhookNotifier(SecretStr(f"http://127.0.0.1:{server.port}/")).send(MESSAGE))
+    monkeypatch.setattr("sophia_cli.providers.notify.webhook.TIMEOUT_S", 0.3)
+    with serving(drips) as server, pytest.raises(Unreachable):
+        asyncio.run(WebhookNotifier(SecretStr(f"http://127.0.0.1:{server.port}/")).send(MESSAGE))
+
+
 @pytest.mark.parametrize("code", [302, 404, 500])
 def test_any_other_answer_is_a_refusal_that_does_not_repeat_the_url(code: int) -> None:
     with hook(code) as (got, url), pytest.raises(ProviderRefused) as caught:
@@ -216,7 +282,7 @@ def test_each_matter_is_told_once_a_day_on_each_channel_and_at_once_when_it_come
         clock, deaf = MemoryClock(NOW), Deaf()
 
         def alerts() -> Alerts:  # a new process each time: the memory is on disk
-            told = FileTold(Directory(tmp_path / "state"))
+            told = StoredTold(FileDocuments(Directory(tmp_path / "state")))
             return Alerts([WebhookNotifier(url), deaf], told, clock, Stream("ops", clock, (note,)))
 
         counts = []
@@ -240,7 +306,9 @@ def test_each_matter_is_told_once_a_day_on_each_channel_and_at_once_when_it_come
 def test_a_webhook_that_fails_is_tried_again_the_next_time(tmp_path: Path) -> None:
     async def story(url: SecretStr) -> list[tuple[str, ...]]:
         clock = MemoryClock(NOW)
-        alerts = Alerts([WebhookNotifier(url)], FileTold(Directory(tmp_path)), clock, Stream("ops", clock))
+        alerts = Alerts(
+            [WebhookNotifier(url)], StoredTold(FileDocuments(Directory(tmp_path))), clock, Stream("ops", clock)
+        )
         return [await tell(MESSAGE, alerts) for _ in range(3)]
 
     with hook(503) as (got, url):

@@ -17,11 +17,13 @@ import pytest
 from sophia_cli.cli.clock import SystemClock
 from sophia_cli.core.errors import BadResponse
 from sophia_cli.core.issuance import Sighting
+from sophia_cli.providers.dns_survey.health import ChainWitness
 from sophia_cli.providers.propagation import Propagation
 from sophia_cli.sandbox import Sandbox, running, seed
 
 ZONE, NAME = "acme.example", "_acme-challenge.acme.example"
 ONE, TWO = "A" * 43, "B" * 43
+NO_CHAIN = ChainWitness(SystemClock(), ())
 ALIASES = (
     ("_acme-challenge.www", "CNAME", "www.validation.example.", 60),
     ("_acme-challenge.loop", "CNAME", "_acme-challenge.ring.acme.example.", 60),
@@ -46,7 +48,7 @@ def servers(tmp_path: Path) -> Iterator[tuple[Sandbox, Sandbox]]:
 
 
 def look(*servers: str) -> tuple[Sighting, ...]:
-    witness = Propagation({ZONE: servers}, SystemClock())
+    witness = Propagation({ZONE: servers}, SystemClock(), NO_CHAIN)
     return asyncio.run(witness.look(ZONE, {NAME: frozenset({ONE, TWO})}))
 
 
@@ -117,7 +119,7 @@ def test_where_nothing_listens_is_silent_and_what_has_no_route_is_not_tested(
 
 def test_names_are_followed_into_other_zones(servers: tuple[Sandbox, Sandbox]) -> None:
     dns = servers[0].dns
-    witness = Propagation({ZONE: [dns], "validation.example": [dns]}, SystemClock())
+    witness = Propagation({ZONE: [dns], "validation.example": [dns]}, SystemClock(), NO_CHAIN)
     zones = [ZONE, "validation.example"]
 
     def end(name: str) -> str:

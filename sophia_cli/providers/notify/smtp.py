@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import smtplib
 import ssl
+import threading
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 
 from pydantic import SecretStr
 
-from sophia_cli.core.errors import CredentialsRejected, ProviderRefused, Unreachable
-from sophia_cli.core.notifications import Message
+from sophia_cli.core.errors import CredentialsRejected, ProviderRefused, SophiaError, Unreachable
+from sophia_cli.core.notifications import Message, visible
 from sophia_cli.core.settings import Smtp
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 15.0  # of each answer
+TOTAL_S = 60.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -30,7 +33,35 @@ class SmtpNotifier:
 
     async def send(self, message: Message) -> None:
         """Send it. Raises `Unreachable`, `CredentialsRejected` or `ProviderRefused`."""
-        await asyncio.to_thread(self._send, self._mail(message))
+        mail, loop = self._mail(visible(message)), asyncio.get_running_loop()
+        where = f"the mail server {self._server.host}:{self._server.port}"
+        done: asyncio.Future[SophiaError | None] = loop.create_future()
+
+        def end(failure: SophiaError | None) -> None:
+            if not done.done():
+                done.set_result(failure)
+
+        def work() -> None:
+            failure: SophiaError | None = Unreachable(f"{where}: the mail was not sent")
+            try:
+                self._send(mail, where)
+                failure = None
+            except SophiaError as exc:
+                failure = exc
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(end, failure)
+
+        # A thread of its own that the process does not wait for: a server that sends a byte now and then keeps within
+        # every time limit of `smtplib`.
+        threading.Thread(target=work, daemon=True, name="mail").start()
+        try:
+            async with asyncio.timeout(TOTAL_S):
+                failure = await done
+        except TimeoutError as exc:
+            raise Unreachable(f"{where} took longer than {TOTAL_S:g} s", hint="check monitoring.smtp") from exc
+        if failure is not None:
+            raise failure
 
     def _mail(self, message: Message) -> EmailMessage:
         mail = EmailMessage()
@@ -44,9 +75,8 @@ class SmtpNotifier:
         mail.set_content(f"{message.text}\n\nTarget: {message.target}\nLevel: {message.level}\n{details}")
         return mail
 
-    def _send(self, mail: EmailMessage) -> None:
+    def _send(self, mail: EmailMessage, where: str) -> None:
         server = self._server
-        where = f"the mail server {server.host}:{server.port}"
         trust = self._trust or ssl.create_default_context()
         try:
             with (
@@ -70,6 +100,10 @@ class SmtpNotifier:
             raise ProviderRefused(f"{where} refused the mail: {_said(exc)}", hint="check monitoring.smtp") from exc
         except OSError as exc:
             raise Unreachable(f"{where}: {_said(exc)}", hint="check monitoring.smtp") from exc
+        except ValueError:  # an address or a password that SMTP has no words for; the cause would repeat it
+            raise ProviderRefused(
+                f"{where} cannot be told the user name, the password or an address", hint="check monitoring.smtp"
+            ) from None
 
     def _encrypt(self, connection: smtplib.SMTP, trust: ssl.SSLContext, where: str) -> None:
         if connection.has_extn("starttls"):

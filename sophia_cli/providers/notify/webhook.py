@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from sophia_cli.core.errors import ProviderRefused, Unreachable, UsageError
-from sophia_cli.core.notifications import Message
+from sophia_cli.core.notifications import Message, visible
 
 TIMEOUT_S = 10.0
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -24,7 +25,11 @@ class WebhookNotifier:
     name = "webhook"
 
     def __init__(self, url: SecretStr, form: str | None = None) -> None:
-        parts = urlsplit(url.get_secret_value())
+        try:
+            parts = urlsplit(url.get_secret_value())
+            _ = parts.port
+        except ValueError:
+            raise UsageError("monitoring.webhook is no URL") from None  # the cause would repeat it
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise UsageError("monitoring.webhook is neither https nor on loopback")
         self._url = url
@@ -32,26 +37,29 @@ class WebhookNotifier:
         self._form = form or ("slack" if self._host == "hooks.slack.com" else "json")
 
     async def send(self, message: Message) -> None:
-        """Post it. Raises `Unreachable` without an answer and `ProviderRefused` for any answer but 2xx."""
+        """Post it; the body of the answer is not read. Raises `Unreachable`, and `ProviderRefused` for any status but 2xx."""
         import httpx
 
-        body = slack(message) if self._form == "slack" else {"schema": "sophia.notification/1", "data": message.data()}
+        told = visible(message)
+        body = slack(told) if self._form == "slack" else {"schema": "sophia.notification/1", "data": told.data()}
         try:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client:
-                answer = await client.post(self._url.get_secret_value(), json=body)
-        except httpx.HTTPError as exc:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False, trust_env=False) as client,
+                client.stream("POST", self._url.get_secret_value(), json=body) as answer,
+            ):
+                status, is_good = answer.status_code, answer.is_success
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as exc:
             raise Unreachable(
                 f"the webhook at {self._host}: {type(exc).__name__}", hint="check monitoring.webhook"
             ) from exc
-        if not answer.is_success:
-            raise ProviderRefused(
-                f"the webhook at {self._host} answers {answer.status_code}", hint="check monitoring.webhook"
-            )
+        if not is_good:
+            raise ProviderRefused(f"the webhook at {self._host} answers {status}", hint="check monitoring.webhook")
 
 
 def slack(message: Message) -> dict[str, Any]:
     """The form of Slack's incoming webhooks (api.slack.com/messaging/webhooks); `&`, `<` and `>` are its control signs."""
-    title, text, target = (_plain(part) for part in (message.title, message.text, message.target))
+    title, text, target = _plain(message.title, 200), _plain(message.text, 2700), _plain(message.target, 300)
     return {
         "text": f"{_MARKS[message.level]} {title}",
         "blocks": [
@@ -61,5 +69,6 @@ def slack(message: Message) -> dict[str, Any]:
     }
 
 
-def _plain(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:2900]
+def _plain(text: str, most: int) -> str:
+    """Escaped and cut: a text of 3000 characters is the most that a block takes."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")[:most]

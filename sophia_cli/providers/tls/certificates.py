@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from sophia_cli.core.endpoints import CertificateFacts
@@ -99,23 +99,24 @@ class _Reader:
     def _try(
         self, what: str, read: Callable[[x509.Certificate], Value], parsed: x509.Certificate, otherwise: Value
     ) -> Value:
-        from cryptography import x509
-        from cryptography.exceptions import UnsupportedAlgorithm
-
+        absent, unreadable = _faults()
         try:
             return read(parsed)
-        except x509.ExtensionNotFound:
+        except absent:
             return otherwise
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-            UnsupportedAlgorithm,
-            x509.DuplicateExtension,
-            x509.UnsupportedGeneralNameType,
-        ):
+        except unreadable:
             self._problems.append(f"{what} cannot be read")
             return otherwise
+
+
+@cache
+def _faults() -> tuple[type[Exception], tuple[type[Exception], ...]]:
+    """What `cryptography` raises for a field that is not there, and for one that cannot be read."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    broken = (UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+    return x509.ExtensionNotFound, (ValueError, TypeError, OverflowError, *broken)
 
 
 def _cut(text: str) -> str:

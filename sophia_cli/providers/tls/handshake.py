@@ -97,8 +97,13 @@ class _Talk:
             await self._flush()
 
 
-async def shake(wire: Wire, using: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None) -> Shaken:
-    """One handshake, and the goodbye during which TLS 1.3 servers send their session tickets. Raises `Silent` or `Cut`."""
+async def shake(
+    wire: Wire, using: ssl.SSLContext, host: str, session: ssl.SSLSession | None = None, *, is_last: bool = False
+) -> Shaken:
+    """One handshake, and the goodbye during which TLS 1.3 servers send their session tickets. Raises `Silent` or `Cut`.
+
+    The session is copied out unless this is the last handshake with the server.
+    """
     started, sent, received = time.perf_counter(), wire.sent, wire.received
     talk = _Talk(wire, using, host, session)
     try:
@@ -122,7 +127,7 @@ async def shake(wire: Wire, using: ssl.SSLContext, host: str, session: ssl.SSLSe
         cost,
         alpn,
         bool(talk.tls.session_reused),
-        talk.tls.session,
+        None if is_last else talk.tls.session,
         _why(refusal) if wants and refusal is not None else None,
         wants,
     )
@@ -171,7 +176,7 @@ def _is_demand(exc: ssl.SSLError) -> bool:
 def _why(exc: ssl.SSLError) -> str:
     """An error of the library in words: the alert the peer sent, or what the library did not accept."""
     said = (exc.reason or exc.strerror or "the handshake failed").lower().replace("_", " ")
-    for start in ("tlsv13 alert ", "tlsv1 alert ", "sslv3 alert "):
+    for start in ("tlsv13 alert ", "tlsv1 alert ", "sslv3 alert ", "tlsv1 "):  # OpenSSL's names of alerts
         if said.startswith(start):
             return f"the peer refused: {said.removeprefix(start)}"
     return said

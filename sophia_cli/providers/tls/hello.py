@@ -18,6 +18,8 @@ NAMES: dict[int, str] = {number: name for name, number in NUMBERS.items()}
 
 MOST_BYTES = 1 << 20  # of one answer; a chain of a hundred certificates is smaller
 
+PROTOCOL_VERSION = 70  # the alert that no version offered is spoken (RFC 8446 6.2)
+
 _ALERT, _HANDSHAKE = 21, 22  # record types (RFC 8446 5.1)
 _SERVER_HELLO, _CERTIFICATE, _CERTIFICATE_REQUEST, _HELLO_DONE, _CERTIFICATE_STATUS = 2, 11, 13, 14, 22
 _SUPPORTED_VERSIONS = 43
@@ -31,7 +33,7 @@ _SIGNATURES = (
 # Alert descriptions that servers end a hello with (RFC 8446 6, RFC 5246 7.2).
 _ALERTS = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow", 40: "handshake_failure",
-    42: "bad_certificate", 47: "illegal_parameter", 50: "decode_error", 51: "decrypt_error", 70: "protocol_version",
+    42: "bad_certificate", 47: "illegal_parameter", 50: "decode_error", 51: "decrypt_error", PROTOCOL_VERSION: "protocol_version",
     71: "insufficient_security", 80: "internal_error", 86: "inappropriate_fallback", 90: "user_canceled",
     109: "missing_extension", 110: "unsupported_extension", 112: "unrecognized_name", 116: "certificate_required",
     120: "no_application_protocol",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from sophia_cli.core.endpoints import NOT_ASKED, VERSIONS, Result, Suite, Target, failed, passed, untested
 from sophia_cli.core.errors import Unreachable
 from sophia_cli.providers.tls import starttls
-from sophia_cli.providers.tls.hello import Answer, Chosen, NotTls, Question, client_hello
+from sophia_cli.providers.tls.hello import PROTOCOL_VERSION, Alert, Answer, Chosen, NotTls, Question, client_hello
 from sophia_cli.providers.tls.suites import MODERN, OLDER, WEAK, named
 from sophia_cli.providers.tls.wire import Cut, Wire, connect
 
@@ -72,13 +72,17 @@ class Prober:
     address: str
     timeout_s: float
 
-    async def offered(self, *, every: bool) -> Offered:
-        """The versions, and the suites: all of them with `every`, else only those that should not be offered."""
-        tables = [tuple(MODERN if version == "TLS 1.3" else OLDER) for version in VERSIONS]
-        asked = (self.ask(version, codes, whole=True) for version, codes in zip(VERSIONS, tables, strict=True))
-        answers = dict(zip(VERSIONS, await asyncio.gather(*asked), strict=True))
-        versions = {version: _result(version, answer) for version, answer in answers.items()}
-        lists = await asyncio.gather(*(self._accepted(*each) for each in _questions(versions, every=every)))
+    async def offered(self, *, every: bool, known: str | None = None) -> Offered:
+        """The versions, and the suites: all of them with `every`, else only those that should not be offered.
+
+        `known` is the version of a handshake that came to its end, which need not be asked for again.
+        """
+        answers = await self._answers(None if every else known)
+        versions = {version: _result(version, answers[version]) for version in VERSIONS}
+        questions = _questions(versions, every=every)
+        lists = await asyncio.gather(
+            *(self._accepted(version, codes, answers[version]) for version, codes in questions)
+        )
         gaps = [result for _, result in lists if not result]
         gaps += [untested(f"{version}: {one.why}") for version, one in versions.items() if not one.is_known]
         plain = (answers[version] for version in _older(versions))
@@ -88,6 +92,26 @@ class Prober:
             gaps[0] if gaps else passed("" if every else "only weak suites were asked for"),
             next((one for one in plain if isinstance(one, Chosen)), None),
         )
+
+    async def _answers(self, known: str | None) -> dict[str, Outcome]:
+        """What the server says to each version, in as few connections as tell it."""
+        *older, newest = VERSIONS[2:]
+        asked = older if known == newest else [*older, newest]
+        found = dict(zip(asked, await asyncio.gather(*map(self._version, asked)), strict=True))
+        found.setdefault(newest, Chosen(newest, 0))
+        refusal = found["TLS 1.1"]
+        newer = [
+            one for version in VERSIONS[3:] if isinstance(one := found[version], Chosen) and one.version == version
+        ]
+        oldest = VERSIONS[:2]
+        if newer and isinstance(refusal, Refused) and refusal.why == str(Alert(PROTOCOL_VERSION)):
+            # A server answers with the newest version it has up to the one offered, and with this alert when it has
+            # none (RFC 5246 E.1). One that speaks a newer version is not of those that stumble over a number.
+            return found | dict.fromkeys(oldest, Refused(f"{refusal.why}, to TLS 1.1 and whatever is older"))
+        return found | dict(zip(oldest, await asyncio.gather(*map(self._version, oldest)), strict=True))
+
+    async def _version(self, version: str) -> Outcome:
+        return await self.ask(version, tuple(MODERN if version == "TLS 1.3" else OLDER), whole=True)
 
     async def ask(self, version: str, suites: Sequence[int], *, whole: bool = False) -> Outcome:
         """Offer one version at most, and some suites. `whole` reads the server's flight, a stapled response included."""
@@ -110,10 +134,16 @@ class Prober:
         outcome = answer.outcome()
         return outcome if outcome is None or isinstance(outcome, Chosen) else Refused(str(outcome))
 
-    async def _accepted(self, version: str, codes: tuple[int, ...]) -> tuple[list[Suite], Result]:
-        """The suites a server accepts, by offering all and taking away what it chooses until it refuses."""
+    async def _accepted(self, version: str, codes: tuple[int, ...], known: Outcome) -> tuple[list[Suite], Result]:
+        """The suites a server accepts, by offering all and taking away what it chooses until it refuses.
+
+        `known` is its answer to the version, which named its first choice among all suites.
+        """
         left = list(codes)
         found: list[Suite] = []
+        if isinstance(known, Chosen) and known.suite in left:
+            left.remove(known.suite)
+            found.append(named(known.suite))
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE * self.timeout_s
         while left:

@@ -41,7 +41,13 @@ async def _reply(wire: Wire, code: bytes, what: str) -> list[bytes]:
                 raise NoStarttls("the server does not speak SMTP")
         if not lines and len(data) > 512:  # RFC 5321 4.5.3.1.5
             raise NoStarttls("the server does not speak SMTP")
-        if not rest and lines and lines[-1][3:4] != b"-":
-            if not lines[-1].startswith(code):
-                raise NoStarttls(f"the server did not {what} (reply {lines[-1][:3].decode('ascii')})")
-            return lines
+        last = next((place for place, line in enumerate(lines) if line[3:4] != b"-"), None)
+        if last is None:
+            continue
+        if not lines[last].startswith(code):
+            raise NoStarttls(f"the server did not {what} (reply {lines[last][:3].decode('ascii')})")
+        if rest or lines[last + 1 :]:
+            # Whoever stands on the way can put words here that a client would take for those of the encrypted part
+            # (RFC 3207 6; CVE-2011-0411).
+            raise NoStarttls("the server sends more than was asked for, before TLS begins")
+        return lines

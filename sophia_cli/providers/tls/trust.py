@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sophia_cli.core.endpoints import CertificateFacts, Chain, ChainFault, failed, passed, untested
+from sophia_cli.core.endpoints import Chain, ChainFault, failed, passed, untested
 from sophia_cli.core.errors import UsageError
 from sophia_cli.providers.tls.certificates import facts, load
 
@@ -90,30 +91,40 @@ def _of_pem(text: bytes) -> list[x509.Certificate]:
     return found
 
 
-def judged(served: Sequence[bytes], roots: Roots, now: datetime) -> Chain:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A chain, and the certificates of its path to a trusted root, the leaf first; without one the path is empty."""
+
+    chain: Chain
+    path: tuple[x509.Certificate, ...] = ()
+
+
+def judged(served: Sequence[bytes], roots: Roots, now: datetime) -> Judged:
     """The chain as served and as verified, whatever name it is for."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
     listed = tuple(facts(der) for der in served)
     if not listed:
-        return Chain()
+        return Judged(Chain())
     parsed = [load(der) for der in served]
     leaf, others = parsed[0], [one for one in parsed[1:] if one is not None]
     if leaf is None:
-        return Chain(listed, (), failed("the served certificate cannot be read"), "rules")
+        return Judged(Chain(listed, (), failed("the served certificate cannot be read"), "rules"))
     if roots.store is None:
-        return Chain(listed, (), untested(roots.why or "no trusted roots were given"))
+        return Judged(Chain(listed, (), untested(roots.why or "no trusted roots were given")))
     path, refusal = _verified(leaf, others, roots, now)
     if path:
-        return Chain(listed, path, passed(f"leads to {path[-1].subject or 'a root'}"))
+        verified = tuple(facts(one.public_bytes(Encoding.DER)) for one in path)
+        return Judged(Chain(listed, verified, passed(f"leads to {verified[-1].subject or 'a root'}")), path)
     fault, why = _diagnosis(leaf, others, roots, now, refusal)
-    return Chain(listed, (), failed(why), fault)
+    return Judged(Chain(listed, (), failed(why), fault))
 
 
 def _verified(
     leaf: x509.Certificate, others: Sequence[x509.Certificate], roots: Roots, now: datetime
-) -> tuple[tuple[CertificateFacts, ...], str]:
+) -> tuple[tuple[x509.Certificate, ...], str]:
     """The path to a root, or an empty one and the verifier's words. The leaf is asked for a name of its own."""
     from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.x509.verification import PolicyBuilder, VerificationError
 
     assert roots.store is not None
@@ -127,7 +138,7 @@ def _verified(
         return (), " ".join(str(exc).split()) or type(exc).__name__
     except x509.UnsupportedGeneralNameType as exc:
         return (), f"a name of an unknown kind ({exc})"
-    return tuple(facts(one.public_bytes(Encoding.DER)) for one in path), ""
+    return tuple(path), ""
 
 
 def _own_name(leaf: x509.Certificate) -> x509.verification.Subject:

@@ -89,6 +89,7 @@ class Authority:
         subject: x509.Name | None = None,
         extensions: Sequence[x509.ExtensionType] = (),
         sans: Sequence[x509.GeneralName] | None = None,
+        uses: x509.ExtendedKeyUsage | None = None,
     ) -> Issued:
         """A leaf for names and addresses, valid from and to so many days from now, sent with the intermediate."""
         key = key or ec.generate_private_key(ec.SECP256R1())
@@ -98,7 +99,7 @@ class Authority:
         listed = [_general(name) for name in names] if sans is None else list(sans)
         if listed:
             builder = builder.add_extension(x509.SubjectAlternativeName(listed), False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        builder = builder.add_extension(uses or x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
         for extension in extensions:
             builder = builder.add_extension(extension, False)
         sent = ([] if self_signed else [self.intermediate]) if send is None else send

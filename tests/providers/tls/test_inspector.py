@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.x509 import ocsp
 
-from sophia_cli.core.endpoints import VERSIONS, Endpoint, Served, Target
+from sophia_cli.core.endpoints import VERSIONS, Endpoint, Served, Target, failed
 from sophia_cli.providers.tls.addresses import Looked, looked
 from sophia_cli.providers.tls.inspector import Depth, Limits, inspect
 from sophia_cli.providers.tls.trust import Roots
@@ -213,7 +213,6 @@ def test_a_server_that_demands_a_client_certificate_still_shows_its_own(zoo: dic
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("hangs", f"no answer within {LIMIT_S:g} s"),
         ("resets", "the connection was reset"),
         ("not TLS", "the peer does not answer with TLS records"),
         ("babbles", "unexpected message"),
@@ -228,9 +227,29 @@ def test_who_speaks_no_tls_is_a_fact_and_no_error(zoo: dict[str, Served], name: 
     assert one.name.state == one.chain.trust.state == "not tested"
 
 
+def test_who_says_nothing_is_not_tested_and_not_refusing(zoo: dict[str, Served]) -> None:
+    one = zoo["hangs"]
+    assert (one.spoken.state, one.spoken.why) == ("not tested", f"no answer within {LIMIT_S:g} s")
+    assert one.leaf is None
+
+
+def test_a_server_that_wants_a_name_refuses_a_client_that_gives_none(authority: Authority, tmp_path: Path) -> None:
+    context = server_context(authority.issue(HOST).write(tmp_path))
+
+    def named(_sock: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> int | None:
+        return None if name == HOST else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    context.sni_callback = named  # type: ignore[assignment]
+    with serving(tls(context)) as server:
+        by_name = inspect_one(authority, Target(HOST, server.port, None, ("127.0.0.1",)))
+        by_address = inspect_one(authority, Target("127.0.0.1", server.port))
+    assert by_name.served[0].name
+    assert by_address.served[0].spoken == failed("the peer refused: unrecognized name")
+
+
 def test_a_server_that_takes_its_time_over_every_suite_holds_nobody_up(authority: Authority, tmp_path: Path) -> None:
     inner = tls(server_context(authority.issue(HOST).write(tmp_path)))
-    served = threading.Semaphore(8)  # enough for the handshakes, too few for every suite
+    served = threading.Semaphore(5)  # enough for the handshakes and versions, too few for every suite
 
     def slower(connection: socket.socket) -> None:
         if not served.acquire(blocking=False):
@@ -275,6 +294,30 @@ def test_versions_and_suites_this_machine_cannot_speak_are_seen_all_the_same(aut
     assert one.handshake is None
     assert states(one) == dict(zip(VERSIONS, ("pass", "pass", "fail", "fail", "fail"), strict=True))
     assert [(suite.name, suite.weakness) for suite in one.suites] == [("TLS_RSA_WITH_RC4_128_SHA", "RC4")]
+
+
+def _stumbling(connection: socket.socket) -> None:
+    """A server of TLS 1.0 that refuses hellos with a newer number instead of answering them with its own."""
+    if connection.recv(11, socket.MSG_PEEK | socket.MSG_WAITALL)[9:11] > b"\x03\x01":
+        connection.recv(4096)
+        connection.sendall(b"\x15\x03\x01\x00\x02\x02\x46")  # protocol_version
+    else:
+        _old(connection)
+
+
+def test_a_refusal_of_newer_versions_says_nothing_about_older_ones_of_such_a_server(authority: Authority) -> None:
+    one = look(authority, {"stumbling": _stumbling}, depth="weak")["stumbling"]
+    assert one.versions["TLS 1.0"]
+
+
+def test_a_current_server_is_asked_in_five_connections(authority: Authority, tmp_path: Path) -> None:
+    with serving(tls(server_context(authority.issue(HOST).write(tmp_path)))) as server:
+        target = Target(HOST, server.port, None, ("127.0.0.1",))
+        (found,) = asyncio.run(inspect([target], now=authority.now, roots=Roots([authority.root.certificate])))
+        assert server.connections == 5
+    (one,) = found.served
+    assert states(one) == dict(zip(VERSIONS, ("fail", "fail", "fail", "pass", "pass"), strict=True))
+    assert one.versions["SSL 3.0"].why == "alert protocol_version, to TLS 1.1 and whatever is older"
 
 
 def test_tls_1_0_is_seen_whatever_the_local_defaults_are(authority: Authority, tmp_path: Path) -> None:
@@ -330,10 +373,14 @@ def test_mail_servers_with_without_and_with_the_wrong_name(authority: Authority,
             "none": smtp(None),
             "other": smtp(other),
             "busy": smtp(good, greeting=b"554-no\r\n554 service\r\n"),
+            "injected": injected,
+            "injected in part": injected_in_part,
             "slow lines": smtp(good, greeting=b"220-one\r\n220-two\r\n220 three\r\n"),
             "web": not_tls_at_once,
         },
-        starttls=dict.fromkeys(("good", "none", "other", "busy", "slow lines", "web"), "smtp"),
+        starttls=dict.fromkeys(
+            ("good", "none", "other", "busy", "injected", "injected in part", "slow lines", "web"), "smtp"
+        ),
         depth="weak",
     )
     assert all(found[name].starttls for name in ("good", "other", "slow lines"))
@@ -348,6 +395,26 @@ def test_mail_servers_with_without_and_with_the_wrong_name(authority: Authority,
     assert none.spoken.state == "fail"
     assert "did not greet (reply 554)" in found["busy"].spoken.why
     assert found["web"].spoken.why == "the server does not speak SMTP"
+    for name in ("injected", "injected in part"):
+        assert found[name].spoken.why == "the server sends more than was asked for, before TLS begins"
+
+
+def _injecting(words: bytes) -> Handler:
+    """A mail server whose answer to STARTTLS somebody on the way has added to."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.sendall(b"220 mail.test ESMTP\r\n")
+        connection.recv(4096)
+        connection.sendall(b"250-mail.test\r\n250 STARTTLS\r\n")
+        connection.recv(4096)
+        connection.sendall(b"220 go ahead\r\n" + words)
+        connection.recv(4096)
+
+    return handle
+
+
+injected = _injecting(b"250 you are somebody else\r\n")
+injected_in_part = _injecting(b"250 you are")
 
 
 def not_tls_at_once(connection: socket.socket) -> None:
@@ -457,7 +524,8 @@ def test_a_stapled_response_is_read(stapling: Callable[[ocsp.OCSPCertStatus], Se
     assert good.staple
     assert good.staple.why.startswith("good until ")
     revoked = stapling(ocsp.OCSPCertStatus.REVOKED)
-    assert (revoked.staple.state, revoked.staple.why) == ("fail", "the stapled response says revoked")
+    assert revoked.staple.state == "fail"
+    assert revoked.staple.why.startswith("the stapled response proves nothing good: revoked on 20")
 
 
 # -- broken and hostile certificates ---------------------------------------------------------------------------------
@@ -504,7 +572,7 @@ def test_bytes_that_are_no_certificate_are_facts_too(authority: Authority, damag
 
     der = authority.issue(HOST).der[0]
     given = der[:200] if damage == "cut" else der[:150] + b"\x00\x00" + der[152:] if damage == "flipped" else damage
-    chain = judged([given, given], Roots([authority.root.certificate]), authority.now)
+    chain = judged([given, given], Roots([authority.root.certificate]), authority.now).chain
     assert chain.trust.state == "fail"
     assert len(chain.served) == 2
 
@@ -512,7 +580,7 @@ def test_bytes_that_are_no_certificate_are_facts_too(authority: Authority, damag
 def test_without_roots_trust_is_not_tested(authority: Authority) -> None:
     from sophia_cli.providers.tls.trust import judged
 
-    chain = judged(authority.issue(HOST).der, Roots([], "none here"), authority.now)
+    chain = judged(authority.issue(HOST).der, Roots([], "none here"), authority.now).chain
     assert (chain.trust.state, chain.trust.why) == ("not tested", "none here")
 
 
@@ -521,7 +589,7 @@ def test_the_order_of_the_sent_chain_does_not_matter(authority: Authority) -> No
 
     noise = authority.authority("Noise", None)
     issued = authority.issue(HOST, send=[noise, authority.intermediate])
-    chain = judged(issued.der, Roots([authority.root.certificate]), authority.now)
+    chain = judged(issued.der, Roots([authority.root.certificate]), authority.now).chain
     assert chain.trust
     assert len(chain.served) == 3
     assert len(chain.verified) == 3
