@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sophia_cli.flows.analyze import Analysis
     from sophia_cli.flows.compliance import Gathered
 
+_SUMS = "SHA256SUMS"
 _FORMS = (Output.text, Output.json, Output.markdown, Output.html)
 
 
@@ -51,13 +52,13 @@ async def report(common: Common, analysis: Analysis, name: str, folder: Path | N
     assessment = assessed(framework, analysis.data(), gathered)
     if folder is not None:
         _write(folder, analysis, assessment, gathered)
-        note(common, f"evidence: {folder} (manifest.json holds the SHA-256 of every file)")
+        note(common, f"evidence: {folder} (verify it there with: sha256sum -c {_SUMS})")
     result(_rendered(common, assessment))
     return assessment
 
 
 def _rendered(common: Common, assessment: Assessment) -> str:
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import compliance as forms
     from sophia_cli.output.json_v1 import envelope
 
@@ -80,8 +81,8 @@ def _write(folder: Path, analysis: Analysis, assessment: Assessment, gathered: G
     from sophia_cli.output import compliance as forms
 
     data: dict[str, Any] = {**(gathered.files or {})}
-    data["analysis.json"] = scrubbed(analysis.data())
-    data["compliance.json"] = assessment.data()
+    data["analysis.json"] = scrubbed({**analysis.data(), "findings": [dict(one) for one in assessment.open]})
+    data["compliance.json"] = {name: part for name, part in assessment.data().items() if name != "findings"}
     texts = {
         name: json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n" for name, value in data.items()
     }
@@ -89,11 +90,13 @@ def _write(folder: Path, analysis: Analysis, assessment: Assessment, gathered: G
     files = {name: redacted(text).encode("utf-8", "backslashreplace") for name, text in texts.items()}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     listed = json.dumps(manifest(files, hashes, assessment), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    sums = {**hashes, "manifest.json": hashlib.sha256(listed.encode()).hexdigest()}
+    check = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))  # as sha256sum -c reads it
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"--evidence {folder}: the folder is not empty", hint="name a new one")
-        for name, content in {**files, "manifest.json": listed.encode()}.items():
+        for name, content in {**files, "manifest.json": listed.encode(), _SUMS: check.encode()}.items():
             path = folder / name
             path.touch(mode=0o600)
             path.write_bytes(content)

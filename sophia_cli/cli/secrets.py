@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,16 +16,14 @@ from sophia_cli.cli.printing import note, only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
-    from sophia_cli.core.changes import Change
-    from sophia_cli.core.rotation import Consumer, Rotations, Source
+    from sophia_cli.core.secret_versions import SecretVersions
     from sophia_cli.core.secrets_inventory import Held, Inventory, Kind
     from sophia_cli.core.settings import Settings
     from sophia_cli.esc.environment import Environment
-    from sophia_cli.flows.rotation import Rotated
     from sophia_cli.flows.secrets import Line
 
 _FORMS = (Output.text, Output.json, Output.markdown)
-_AUTO, _GENERATED, _PULUMI = "auto", "generated", "pulumi-token"
+_AUTO = "auto"
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +72,7 @@ def register(app: typer.Typer) -> None:
 
 async def _list(common: Common, *, history: bool, fail_on_due: bool) -> int:
     from sophia_cli.cli.environments import load_settings
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.secrets import secrets_text
 
@@ -93,22 +91,23 @@ async def inventory_of(
     """The inventory of an environment; values seen for the first time are noted in the state as of now."""
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.redaction import learn
-    from sophia_cli.cli.runtime import secret_state, state_dir
+    from sophia_cli.cli.runtime import documents_at, rotations_of, state_dir
     from sophia_cli.flows.secrets import inventory
 
     learn({secret.get_secret_value() for secret in settings.secrets})
-    rotations, seals = secret_state(state_dir(common, environment.file))
+    documents = documents_at(common, state_dir(common, environment.file))
+    rotations = rotations_of(documents, settings.environment)
     held, plain = _held(environment)
     lines, gaps = await _history(environment, wanted=history)
     gaps.append(("TXT records of the live zones", "sophia analyze looks at them (TXT-SECRET)"))
     now = SystemClock().now()
-    return await inventory(settings, held, plain, lines, gaps, rotations, seals, now)
+    return await inventory(settings, held, plain, lines, gaps, rotations, now)
 
 
 def _held(environment: Environment) -> tuple[list[Held], list[Held]]:
     """The secrets of an environment, each where it enters it, and every other text."""
+    from sophia_cli.core.secret_versions import PREVIOUS
     from sophia_cli.core.secrets_inventory import Held
-    from sophia_cli.flows.rotation import PREVIOUS
 
     secret: list[Held] = []
     plain: list[Held] = []
@@ -154,34 +153,61 @@ async def _history(environment: Environment, *, wanted: bool) -> tuple[list[Line
 async def _rotate(
     common: Common, path: str, kind: str, github: Sequence[str], length: int, old_id: str | None, *, hold: bool
 ) -> int:
-    from sophia_cli.cli.applying import settle
-    from sophia_cli.cli.runtime import secret_state, session
-    from sophia_cli.core.errors import Refused, UsageError
-    from sophia_cli.core.secrets_inventory import kind_of
-    from sophia_cli.flows.rotation import rotate
+    from sophia_cli.cli.applying import applied, consented, settle
+    from sophia_cli.cli.rotating import secret_target_of
+    from sophia_cli.cli.runtime import rotations_of, session
+    from sophia_cli.core.secret_versions import secret_target
+    from sophia_cli.flows.deploy import typed_name
+    from sophia_cli.flows.plan import parsed_overrides
+    from sophia_cli.flows.rotation import plan_turn
 
-    if kind not in (_AUTO, _GENERATED, _PULUMI):
-        raise UsageError(f"--kind {kind}: one of {_AUTO}, {_GENERATED}, {_PULUMI}")
-    async with session(common, "secrets") as found:
+    # Its name was typed as the argument, which is what a change that cannot be undone wants.
+    common = replace(common, confirm=[*(common.confirm or ()), typed_name(secret_target(path))])
+    async with session(common, "secrets rotate") as found:
         await settle(found)
-        node = None if found.environment is None else found.environment.get(path)
-        value = None if node is None else node.text()
-        if value is None:
-            raise UsageError(f"{path}: the environment has no such secret", hint="sophia secrets list names them")
-        if found.file is None:
-            raise Refused(f"the environment {found.settings.environment} cannot be written here")
-        what = kind_of(path, value)
-        chosen = what.how if kind == _AUTO else kind
-        if chosen not in (_GENERATED, _PULUMI):
-            raise _by_hand(path, what)
-        rotations, _ = secret_state(found.state)
-        desk = await _desk(found, rotations, chosen, github, length, old_id, hold=hold, path=path)
-        done = await rotate(path, desk)
-        if done.rotation.step == "done":
-            renewed = desk.seals.seal(await desk.evaluated(path))
-            await rotations.first_seen({path: renewed}, found.clock.now())
-    _say(common, done)
+        port = secret_target_of(found, path, _kind(found, path, kind), github, length, old_id)
+        assert found.file is not None
+        assert found.seals is not None
+        found.targets[port.id] = port
+        lifted = parsed_overrides(common.override or ())
+        notes: tuple[str, ...] = ()
+        runs: list[str] = []
+        while True:
+            turn = await plan_turn(path, port, found.file, found.seals, found.settings, found.ground(), lifted)
+            if turn.is_last and hold:
+                break
+            notes = turn.judged.plan.notes
+            run = await applied(found, await consented(found, turn.judged))
+            runs += [] if run is None else [run.id]
+            if turn.is_last:
+                await found.reload()
+                held, _ = _held(found.environment) if found.environment is not None else ([], [])
+                values = {one.path: one.value for one in held if one.path == path}
+                await rotations_of(found.documents, found.settings.environment).first_seen(values, found.clock.now())
+                break
+    if hold:
+        notes = (*notes, "both values are valid; run the command without --hold to end the old one")
+    _say(common, turn.versions, runs, notes, is_done=turn.is_last and not hold)
     return 0
+
+
+def _kind(found: Session, path: str, kind: str) -> str:
+    """How a secret of the environment is rotated. Raises `UsageError` where there is none, `Refused` where no API does it."""
+    from sophia_cli.cli.rotating import GENERATED, PULUMI
+    from sophia_cli.core.errors import UsageError
+    from sophia_cli.core.secrets_inventory import kind_of
+
+    if kind not in (_AUTO, GENERATED, PULUMI):
+        raise UsageError(f"--kind {kind}: one of {_AUTO}, {GENERATED}, {PULUMI}")
+    node = None if found.environment is None else found.environment.get(path)
+    value = None if node is None else node.text()
+    if value is None:
+        raise UsageError(f"{path}: the environment has no such secret", hint="sophia secrets list names them")
+    what = kind_of(path, value)
+    chosen = what.how if kind == _AUTO else kind
+    if chosen not in (GENERATED, PULUMI):
+        raise _by_hand(path, what)
+    return chosen
 
 
 def _by_hand(path: str, what: Kind) -> Exception:
@@ -193,108 +219,18 @@ def _by_hand(path: str, what: Kind) -> Exception:
     return Refused(f"{path}: a {what.name} cannot be rotated by API. By hand:{clicks}", hint="sophia secrets list")
 
 
-async def _desk(
-    found: Session,
-    rotations: Rotations,
-    kind: str,
-    github: Sequence[str],
-    length: int,
-    old_id: str | None,
-    *,
-    hold: bool,
-    path: str,
-) -> Any:
-    from sophia_cli.cli.applying import applied, consented
-    from sophia_cli.cli.clock import new_run_id
-    from sophia_cli.cli.redaction import learn
-    from sophia_cli.flows.plan import assemble, judged, policy_of
-    from sophia_cli.flows.rotation import Desk
-
-    file, seals = found.file, found.seals
-    assert file is not None
-    assert seals is not None
-    await file.read()
-
-    async def evaluated(name: str) -> str | None:
-        await found.reload()
-        node = None if found.environment is None else found.environment.get(name)
-        text = None if node is None else node.text()
-        if text:
-            learn({text})
-        return text
-
-    async def carry_out(changes: Sequence[Change]) -> None:
-        now = found.clock.now()
-        plan = assemble(found.settings, [], changes, [], now, files=[await file.read()])
-        whole = await judged(plan, await policy_of(found.settings, found.store), [], found.store, now)
-        await applied(found, await consented(found, whole))
-        await file.read()
-
-    def current() -> str:
-        node = None if found.environment is None else found.environment.get(path)
-        return (None if node is None else node.text()) or ""
-
-    return Desk(
-        environment=found.settings.environment,
-        source=_source(found, kind, length, current),
-        consumers=list(_consumers(github)),
-        rotations=rotations,
-        seals=seals,
-        clock=found.clock,
-        stream=found.stream(),
-        stands=file.source,
-        evaluated=evaluated,
-        carry_out=carry_out,
-        new_id=lambda: new_run_id(found.clock),
-        known_ref=old_id,
-        hold=hold,
-    )
-
-
-def _source(found: Session, kind: str, length: int, current: Any) -> Source:
-    from datetime import timedelta
-
-    from sophia_cli.cli.runtime import secret_state
-    from sophia_cli.core.secrets_inventory import DEFAULT_DAYS
-
-    if kind == _GENERATED:
-        from sophia_cli.providers.rotation.generated import Generated
-
-        return Generated(lambda: secret_state(found.state)[1].key, length)
-    from sophia_cli.providers.rotation.pulumi import DEFAULT_BACKEND, PulumiToken
-
-    days = found.settings.security.secret_rotation_days or DEFAULT_DAYS
-    backend = os.environ.get("PULUMI_BACKEND_URL") or DEFAULT_BACKEND
-    return PulumiToken(current, backend, timedelta(days=2 * days))
-
-
-def _consumers(github: Sequence[str]) -> Iterator[Consumer]:
-    from pydantic import SecretStr
-
-    from sophia_cli.cli.redaction import learn
-    from sophia_cli.core.errors import CredentialsMissing
-    from sophia_cli.providers.rotation.github import DEFAULT_API, GitHubSecret
-
-    for target in dict.fromkeys(github):
-        token = os.environ.get("GH_TOKEN") or os.environ.get("GITHUB_TOKEN")
-        if not token:
-            raise CredentialsMissing("--github wants a token that may write secrets", hint="set GITHUB_TOKEN")
-        learn({token})
-        yield GitHubSecret(target, SecretStr(token), os.environ.get("GITHUB_API_URL") or DEFAULT_API)
-
-
-def _say(common: Common, done: Rotated) -> None:
+def _say(common: Common, versions: SecretVersions, runs: Sequence[str], notes: Sequence[str], *, is_done: bool) -> None:
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.secrets import rotated_text
 
-    one = done.rotation
     data = {
-        "path": one.path,
-        "kind": one.kind,
-        "rotation": one.id,
-        "step": one.step,
-        "consumers": sorted(one.consumers),
-        "notes": list(done.notes),
+        "path": versions.path,
+        "kind": versions.source,
+        "rotation": versions.current,
+        "step": "done" if is_done else "finish",
+        "consumers": list(versions.consumers),
+        "notes": list(notes),
+        "runs": list(runs),
     }
     if common.output is Output.json:
         result(envelope("rotation", data))

@@ -13,6 +13,9 @@ from sophia_cli.core.errors import UsageError
 from sophia_cli.core.findings import SEVERITIES
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
+_MEASURED = re.compile(  # a figure with its unit, or a moment, inside a sentence
+    r"\d+(?:\.\d+)? ?(?:ms|s|bytes|seconds|minutes|hours|days)\b|\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
+)
 _IDENTITY = ("name", "type", "value")
 
 
@@ -32,8 +35,8 @@ class Compared:
 def fingerprint(finding: Mapping[str, Any]) -> str:
     """What makes a finding (in its public shape) the same one later: id, target and what it rests on.
 
-    Of records that is name, type and value; of other evidence every text. Numbers and times are left out: days left and
-    milliseconds differ from one look to the next without anything being new.
+    Of records that is name, type and value; of other evidence every text. Numbers, times and measured figures are left
+    out, inside sentences too: days left, milliseconds and bytes differ from one look to the next without anything being new.
     """
     evidence = dict(finding.get("evidence") or {})
     rows = [[row.get(key) for key in _IDENTITY] for row in evidence.pop("records", ()) if isinstance(row, Mapping)]
@@ -49,7 +52,7 @@ def _lasting(value: Any) -> Any:
         return {key: part for key, part in sorted(kept.items()) if part is not None}
     if isinstance(value, (list, tuple)):
         return [kept for part in value if (kept := _lasting(part)) is not None]
-    return value if isinstance(value, str) and not _TIME.match(value) else None
+    return _MEASURED.sub("#", value) if isinstance(value, str) and not _TIME.match(value) else None
 
 
 def known_findings(document: Any) -> Counter[tuple[str, str]]:

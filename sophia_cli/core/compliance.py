@@ -90,6 +90,8 @@ class Assessment:
     framework: Framework
     controls: tuple[Assessed, ...]
     targets: tuple[str, ...]
+    open: tuple[Mapping[str, Any], ...] = ()
+    """The open findings in their public shape, each with the `controls` it touches."""
     since: str | None = None
     until: str | None = None
 
@@ -104,6 +106,7 @@ class Assessment:
             "targets": list(self.targets),
             "period": {"since": self.since, "until": self.until},
             "controls": [one.data() for one in self.controls],
+            "findings": [dict(one) for one in self.open],
             "summary": counts,
         }
 
@@ -118,7 +121,15 @@ def assess(
     """The framework held against an analysis (its public shape); `known` are the ids of all checks of the catalogue."""
     there = {one.kind: one for one in evidence}
     controls = tuple(_assessed(control, analysis, known, there) for control in framework.controls)
-    return Assessment(framework, controls, tuple(analysis["targets"]), *period)
+    return Assessment(framework, controls, tuple(analysis["targets"]), mapped(framework, analysis["findings"]), *period)
+
+
+def mapped(framework: Framework, findings: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Findings in their public shape, each with the ids of the controls it touches (`controls`)."""
+    return tuple(
+        {**one, "controls": [control.id for control in framework.controls if _speaks(control, one["id"])]}
+        for one in findings
+    )
 
 
 def _assessed(

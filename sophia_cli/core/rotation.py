@@ -34,6 +34,8 @@ class Rotation:
     consumers: Mapping[str, str | None] = field(default_factory=dict)
     """Each place the value is handed to, with the mark it carried before (None: not handed over yet)."""
     finished: datetime | None = None
+    sealed_by: str = ""
+    """The name of the key that the digests were made with, which only the machine that began it has."""
 
     def data(self) -> dict[str, Any]:
         """The stored form."""
@@ -49,6 +51,7 @@ class Rotation:
             "old_ref": self.old_ref,
             "consumers": dict(self.consumers),
             "finished": None if self.finished is None else timestamp(self.finished),
+            "sealed_by": self.sealed_by,
         }
 
     @classmethod
@@ -69,6 +72,11 @@ class New:
 class Seals(Protocol):
     """Keyed digests of secret values, and the values that this process itself has seen."""
 
+    @property
+    def name(self) -> str:
+        """What tells the key from another machine's."""
+        ...
+
     def seal(self, value: Any) -> str:
         """The keyed digest of a value (JSON data), which is remembered until the process ends."""
         ...
@@ -79,30 +87,43 @@ class Seals(Protocol):
 
 
 class Rotations(Protocol):
-    """What the state knows of secrets: rotations and when each value was first seen, by keyed digest."""
+    """What the state knows of secrets: rotations and when each value was first seen, over all machines that share it."""
+
+    def place(self, path: str) -> str:
+        """Where the rotation of a path is kept, as messages name it."""
+        ...
 
     async def load(self, path: str) -> Rotation | None:
         """The newest rotation of a path."""
         ...
 
     async def save(self, rotation: Rotation) -> None:
-        """Store it durably, replacing the earlier form."""
+        """Store it durably, replacing the earlier form. Raises `Refused` when another one of its path is open."""
         ...
 
-    async def first_seen(self, seals: Mapping[str, str], now: datetime) -> Mapping[str, datetime]:
+    async def first_seen(self, values: Mapping[str, str], now: datetime) -> Mapping[str, datetime]:
         """When the value at each path was first seen; a value not seen before is noted as of now."""
         ...
 
 
 class Source(Protocol):
-    """Where new values come from and old ones are revoked."""
+    """Where new values come from and old ones are revoked. `acting` is the value that is in use, which asks for it."""
 
     @property
     def kind(self) -> str:
         """Its name, such as `generated` or `pulumi-token`."""
         ...
 
-    async def create(self, rotation: Rotation, now: datetime) -> New:
+    @property
+    def lists(self) -> bool:
+        """Whether it knows its values by name, so that an old one can be ended and a lost one be found."""
+        ...
+
+    async def refs(self, acting: str) -> Mapping[str, str]:
+        """What the provider calls each valid value, with the rotation that made it (empty: none of ours)."""
+        ...
+
+    async def create(self, rotation: Rotation, now: datetime, acting: str) -> New:
         """A new value for this rotation; the old one stays valid. What an earlier try of it left behind is removed."""
         ...
 
@@ -114,7 +135,7 @@ class Source(Protocol):
         """End the value called `ref`, acting with `value`; one that is gone already is no error."""
         ...
 
-    async def abandon(self, rotation: Rotation) -> None:
+    async def abandon(self, rotation: Rotation, acting: str) -> None:
         """Remove what this rotation made; the old value stays."""
         ...
 

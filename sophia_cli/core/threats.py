@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from ipaddress import ip_network
 from statistics import median
 from typing import Any
 
@@ -53,7 +54,7 @@ RULES: tuple[ThreatRule, ...] = (
                "sophia audit verify names the place; compare with a head that an earlier run printed"),
     ThreatRule("THREAT-UNAPPROVED", "critical", "A run began although nobody, and no verdict, had agreed to its plan",
                "none is known", "sophia audit show --run RUN; undo it with sophia rollback RUN"),
-    ThreatRule("THREAT-ORDER", "critical", "A target was written outside a run that had begun, or while it was frozen",
+    ThreatRule("THREAT-ORDER", "critical", "Out of order: a write outside a run or while frozen, an end before a test",
                "none is known", "sophia audit show; freeze the target until it is explained"),
     ThreatRule("THREAT-BEHIND", "medium", "Records were changed by somebody else than sophia",
                "a person used the provider's web console", "sophia plan shows what differs; ask who did it"),
@@ -174,7 +175,14 @@ def _unapproved(log: Log) -> Iterator[Finding]:
 def _order(log: Log) -> Iterator[Finding]:
     begun: set[str | None] = set()
     frozen: set[str] = set()
+    steps: dict[Any, set[str]] = defaultdict(set)
     for event in log.events:
+        if event.action.startswith("rotate."):
+            rotation = event.detail.get("rotation")
+            steps[rotation].add(event.action)
+            if event.action == "rotate.done" and not {"rotate.create", "rotate.test"} <= steps[rotation]:
+                target, what = event.target or LOG, "was ended although its new value was never made and used"
+                yield _threat("THREAT-ORDER", f"{target} {what}", [event], target, rotation=rotation)
         if event.action in ("apply.begin", "settle.begin"):
             begun.add(event.run)
         elif event.action == "freeze" and event.target:
@@ -310,14 +318,18 @@ def _first_seen(log: Log) -> Iterator[Finding]:
     users: set[str] = set()
     places: set[tuple[str, str]] = set()
     new: dict[tuple[str, str, str], list[AuditEvent]] = {}
+    before: dict[tuple[str, str, str], str] = {}
     for index, event in enumerate(log.events):
         user, where = parted(event.actor)
         known = user in users
-        spots = [("machine", where)] + ([("address", str(a))] if (a := event.detail.get("address")) else [])
-        for what, spot in spots:
-            key = ("THREAT-HOST", user, f"{what} {spot}") if known else ("THREAT-ACTOR", user, "")
+        address = str(event.detail.get("address") or "")
+        spots = [("machine", where, where)] + ([("address", address, _block(address))] if address else [])
+        for what, named, spot in spots:
+            key = ("THREAT-HOST", user, f"{what} {named}") if known else ("THREAT-ACTOR", user, "")
             if (user, spot) not in places and index >= learnt:
                 new.setdefault(key, []).append(event)
+                seen = sorted(place for who, place in places if who == user) if known else sorted(users)
+                before.setdefault(key, ", ".join(seen[:_SHOWN]))
             elif key in new and len(new[key]) < _SHOWN:
                 new[key].append(event)
             places.add((user, spot))
@@ -326,8 +338,19 @@ def _first_seen(log: Log) -> Iterator[Finding]:
             new[first].append(event)
         users.add(user)
     for (id, user, spot), events in new.items():
-        title = f"{user} acted for the first time" if id == "THREAT-ACTOR" else f"{user} acted from a new {spot}"
-        yield _threat(id, title, events, actor=events[0].actor)
+        is_actor = id == "THREAT-ACTOR"
+        title = f"{user} acted for the first time" if is_actor else f"{user} acted from a new {spot}"
+        baseline = f"{'actors' if is_actor else f'places of {user}'} before: {before[id, user, spot]}"
+        yield _threat(id, title, events, actor=events[0].actor, baseline=baseline, observed=spot or events[0].actor)
+
+
+@lru_cache(maxsize=4096)
+def _block(address: str) -> str:
+    """The block an address is compared by: a /24 or a /48, because providers hand addresses of one block around."""
+    try:
+        return str(ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
+    except ValueError:
+        return address
 
 
 @lru_cache(maxsize=4096)
@@ -342,7 +365,7 @@ def _hours(log: Log) -> Iterator[Finding]:
     learnt = log.learnt_at
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
     odd: dict[tuple[str, Any], list[AuditEvent]] = defaultdict(list)
-    shares: dict[tuple[str, Any], float] = {}
+    shares: dict[tuple[str, Any], tuple[float, str]] = {}
     for index, event in enumerate(log.events):
         user, hour = parted(event.actor)[0], event.time.hour
         known = counts[user]
@@ -353,11 +376,14 @@ def _hours(log: Log) -> Iterator[Finding]:
             key = (user, event.time.date())
             if share < HOUR_SHARE or key in odd:
                 odd[key].append(event)
-                shares.setdefault(key, share)
+                usual = ", ".join(f"{one:02}" for one in range(24) if known[one] / total >= HOUR_SHARE)
+                shares.setdefault(key, (share, f"{total} earlier events, at the hours {usual} UTC"))
         known[hour] += 1  # a new habit is normal after a few days
     for (user, _), events in odd.items():
         title = f"{user} worked at {events[0].time:%H} h UTC, unlike before"
-        yield _threat("THREAT-HOUR", title, events, share=f"{shares[(user, events[0].time.date())]:.3%}")
+        share, baseline = shares[user, events[0].time.date()]
+        observed = f"{events[0].time:%H} h UTC"
+        yield _threat("THREAT-HOUR", title, events, share=f"{share:.3%}", baseline=baseline, observed=observed)
 
 
 def _rates(log: Log) -> Iterator[Finding]:
@@ -374,7 +400,12 @@ def _rates(log: Log) -> Iterator[Finding]:
             usual, limit = _usual(earlier) if len(events) > RATE_FLOOR else (0, RATE_FLOOR)
             if ready is not None and hour >= ready and len(events) > limit:
                 title = f"{user} began {len(events)} runs within the hour of {hour:%Y-%m-%d %H} h UTC"
-                yield _threat("THREAT-RATE", title, events, count=len(events), usual=str(usual), limit=str(limit))
+                numbers: dict[str, Any] = {"count": len(events), "usual": str(usual), "limit": str(limit)}
+                baseline = (
+                    f"median of {usual} runs in {len(earlier[-RATE_HOURS:])} earlier active hours, at most {limit}"
+                )
+                observed = f"{len(events)} runs in one hour"
+                yield _threat("THREAT-RATE", title, events, **numbers, baseline=baseline, observed=observed)
             else:
                 earlier.append(len(events))
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sophia_cli.checks.registry import CHECKS
-from sophia_cli.checks.txt import secrets_in
 from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.changes import SECRET
 from sophia_cli.core.compliance import Assessment, Evidence, Framework, assess
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.history import AuditEvent, Run, timestamp
+from sophia_cli.core.leaks import secrets_in
 from sophia_cli.core.ports import Store
 from sophia_cli.core.secrets_inventory import Inventory
 from sophia_cli.core.settings import Settings

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sophia_cli.checks.txt import secrets_in
 from sophia_cli.core.dns import mail_policy
-from sophia_cli.core.rotation import Rotations, Seals
+from sophia_cli.core.leaks import secrets_in
+from sophia_cli.core.rotation import Rotations
 from sophia_cli.core.secrets_inventory import DEFAULT_DAYS, Exposed, Held, Inventory, entries
 from sophia_cli.core.settings import Settings
 
@@ -37,12 +37,11 @@ async def inventory(
     lines: Iterable[Line],
     not_tested: Sequence[tuple[str, str]],
     rotations: Rotations,
-    seals: Seals,
     now: datetime,
 ) -> Inventory:
     """Everything known: `held` are secrets marked as such, `plain` all other texts, `lines` those of the git history."""
     days = settings.security.secret_rotation_days or DEFAULT_DAYS
-    since = await rotations.first_seen({one.path: seals.seal(one.value) for one in held}, now)
+    since = await rotations.first_seen({one.path: one.value for one in held}, now)
     steps = {}
     for one in held:
         last = await rotations.load(one.path)
@@ -85,7 +84,7 @@ def in_history(lines: Iterable[Line]) -> Iterable[Exposed]:
     for line in lines:
         text = _REFERENCE.sub("", line.text)
         marked = _PLAIN_MARKED.search(text)
-        found = [(kind, token) for kind, token in secrets_in(text) if not token.lstrip("{").startswith("fn::")]
+        found = [(kind, token) for kind, token in secrets_in(text) if marked is None or kind != "named secret"]
         if marked is not None and not any(token in marked.group(1) for _, token in found):
             found.append(("text behind fn::secret", marked.group(1).strip()))
         for kind, token in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -48,18 +49,23 @@ async def history(folder: Path, *, commits: int = COMMITS, limit: int = BYTES) -
         return Skipped("git is not installed")
     if not folder.is_dir():
         return Skipped(f"{folder} is no folder")
+    # Every branch and tag: what was pushed to one of them was published as well.
     words = (git, "-C", str(folder), "--no-pager", "-c", "core.quotePath=false", "-c", "log.showSignature=false", "log",
-             "-p", "-U0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", f"--max-count={commits}",
-             "--format=%x01%H", "--", ".")  # fmt: skip
+             "--all", "-p", "-U0", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=a/",
+             "--dst-prefix=b/", f"--max-count={commits}", "--format=%x01%H", "--", ".")  # fmt: skip
     process = await asyncio.create_subprocess_exec(
-        *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, stdin=asyncio.subprocess.DEVNULL
+        *words,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0"},  # a partial clone asks no server
     )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(TIMEOUT_S):
             content, cut = await _read(process.stdout, limit)
             if cut is None and await process.wait() != 0:
-                return Skipped("the folder is not in a git repository, or it has no commit")
+                return Skipped("the folder is not in a git repository, has no commit, or git may not read it")
     except TimeoutError:
         return Skipped(f"git did not end within {TIMEOUT_S:.0f} s")
     finally:

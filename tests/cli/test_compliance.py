@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.checks.check_cases import TOKEN
 from tests.cli.harness import DOMAIN, Shop, run
 
+_TIMED = ("analysis.json", "manifest.json", "SHA256SUMS")
 API = "{type: A, value: 203.0.113.10, name: api}"
 ZONE = Path(__file__).parents[2] / "examples" / "broken-zone" / "broken.zone"
 
@@ -33,6 +35,9 @@ def test_controls_rest_on_findings_and_on_what_the_state_shows(worked: Shop) -> 
     assert controls["CC1-CC5"]["status"] == "manual"
     assert controls["CC6.6"]["status"] == "attention"
     assert f"DNS-SPECIAL-IP dns:{DOMAIN}" in controls["CC6.6"]["findings"]
+    special = next(one for one in ran.data["findings"] if one["id"] == "DNS-SPECIAL-IP")
+    assert "CC6.6" in special["controls"]
+    assert all(control in controls for one in ran.data["findings"] for control in one["controls"])
     change = {one["kind"]: one["text"] for one in controls["CC8.1"]["evidence"]}
     assert change["runs"].startswith("2 runs, 2 verified from outside")
     assert controls["CC8.1"]["evidence_missing"] == ["drift"]
@@ -70,12 +75,16 @@ def test_the_bundle_can_be_checked_is_the_same_twice_and_holds_no_secret(worked:
     assert {"analysis.json", "audit.json", "runs.json", "approvals.json", "snapshots.json", "policy.json",
             "threats.json", "secrets.json", "compliance.json", "compliance.md", "manifest.json"} <= set(names)  # fmt: skip
     manifest = json.loads((one / "manifest.json").read_text())
-    assert sorted([*(entry["file"] for entry in manifest["files"]), "manifest.json"]) == names
+    assert sorted([*(entry["file"] for entry in manifest["files"]), "manifest.json", "SHA256SUMS"]) == names
+    assert subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=one, capture_output=True).returncode == 0
+    (two / "policy.json").write_text("{}")
+    assert subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=two, capture_output=True).returncode == 1
+    (two / "policy.json").write_bytes((one / "policy.json").read_bytes())
     for entry in manifest["files"]:
         content = (one / entry["file"]).read_bytes()
         assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["bytes"])
     for name in names:
-        if name not in ("analysis.json", "manifest.json"):  # what is measured live carries the time it was measured
+        if name not in _TIMED:  # what is measured live carries the time it was measured
             assert (one / name).read_bytes() == (two / name).read_bytes(), name
         content = (one / name).read_text()
         for secret in (TOKEN, worked.sandbox.api_key):

@@ -91,12 +91,12 @@ def test_what_lies_open_is_named_by_its_place(file: Path) -> None:
 
 def test_ages_are_kept_by_keyed_digest_and_a_rotation_is_due(file: Path) -> None:
     listed()
-    seen = file.parent / ".sophia" / "secrets" / "seen.json"
+    (seen,) = (file.parent / ".sophia" / "secrets").glob("*/seen.json")
     stored = json.loads(seen.read_text())
     assert not any(value in path.read_text() for path in seen.parent.rglob("*.json") for value in ALL)
     old = (datetime.now(UTC) - timedelta(days=31)).isoformat().replace("+00:00", "Z")
     for path in ("app.password", "namecheap.api_key", "namecheap.api_user"):
-        stored[path]["since"] = old
+        stored["seen"][path]["since"] = old
     seen.write_text(json.dumps(stored))
     data = listed("-o", "json").data
     assert {one["path"] for one in data["secrets"] if one["is_due"]} == {"app.password", "namecheap.api_key"}
@@ -148,16 +148,7 @@ def test_a_generated_value_is_replaced_in_place_through_the_gate(file: Path) -> 
     assert file.read_text() == TEXT.replace(PASSWORD, new)
     events = silent(run("audit", "show", "-o", "json"), new).data["events"]
     steps = [event["action"] for event in events if event["action"].startswith("rotate.")]
-    assert steps == [
-        "rotate.create",
-        "rotate.set",
-        "rotate.abandoned",
-        "rotate.create",
-        "rotate.set",
-        "rotate.test",
-        "rotate.finish",
-        "rotate.done",
-    ]
+    assert steps == ["rotate.create", "rotate.set", "rotate.test", "rotate.finish", "rotate.done"]
     held = "".join(path.read_text() for path in (file.parent / ".sophia").rglob("*") if path.is_file())
     assert not any(value in held for value in (PASSWORD, new))
     silent(run("audit", "threats"), new)
@@ -199,6 +190,31 @@ def test_a_pulumi_token_and_its_copy_at_github_are_rotated(file: Path, monkeypat
         assert file.read_text() == TEXT.replace(TOKEN, new)
         assert server.secrets == {"/repos/acme/site/actions/secrets/PULUMI_TOKEN": new}
         assert "handed to github:acme/site:PULUMI_TOKEN" in ran.out
+
+
+def test_a_new_token_that_could_not_be_ended_is_ended_by_heal(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with backend() as server:
+        server.token(TOKEN)
+        monkeypatch.setenv("PULUMI_BACKEND_URL", server.url)
+        server.refuse_new = True
+        server.fail["DELETE /api/user/tokens/tok-2"] = 503
+        ran = silent(run("secrets", "rotate", "pulumi.access_token", "--yes"))
+        assert ran.code == 5
+        assert "sophia heal" in ran.err
+        assert len(server.values()) == 2
+        server.fail.clear()
+        run("heal")
+        assert server.values() == {TOKEN}
+        assert file.read_text() == TEXT
+
+
+def test_a_frozen_secret_is_refused_by_its_name_as_written(file: Path) -> None:
+    file.write_text(TEXT.replace("password: {fn", "dbPassword: {fn"))
+    assert run("freeze", "secret:app.dbPassword").code == 0
+    ran = silent(run("secrets", "rotate", "app.dbPassword", "--yes"))
+    assert (ran.code, "sophia thaw secret:app.dbPassword" in ran.err) == (3, True)
+    assert run("thaw", "secret:app.dbPassword").code == 0
+    assert silent(run("secrets", "rotate", "app.dbPassword", "--yes")).code == 0
 
 
 @pytest.mark.parametrize(

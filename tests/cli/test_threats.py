@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.harness import DOMAIN, Shop, run
 
 API = "{type: A, value: 203.0.113.10, name: api}"
@@ -61,3 +63,20 @@ def test_a_log_that_was_changed_is_a_critical_threat(acme: Shop) -> None:
 
 def test_an_unknown_severity_is_refused(work: Path) -> None:
     assert run("audit", "threats", "--fail-on", "grave", "--state", str(work)).code == 64
+
+
+def test_the_log_names_the_address_of_a_login_and_the_run_of_a_ci_job(
+    acme: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme.environment(API)
+    monkeypatch.setenv("SSH_CONNECTION", "203.0.113.99 50000 192.0.2.1 22")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/site")
+    monkeypatch.setenv("GITHUB_RUN_ID", "4711")
+    assert acme.run("record", "set", "new", "A", "203.0.113.9", "--yes").code == 0
+    details = [event["detail"] for event in acme.run("audit", "show", "-o", "json").data["events"]]
+    assert {(one["address"], one["ci"]) for one in details} == {("203.0.113.99", "acme/site#4711")}
+    monkeypatch.setenv("SSH_CONNECTION", "\x1b[31m nonsense")
+    monkeypatch.setenv("GITHUB_RUN_ID", "${{ evil }}")
+    acme.run("freeze")
+    last = acme.run("audit", "show", "-o", "json").data["events"][-1]
+    assert not {"address", "ci"} & last["detail"].keys()

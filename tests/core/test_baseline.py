@@ -34,6 +34,15 @@ def test_numbers_times_and_ttls_may_move() -> None:
     assert compared([after], document(before)).new == ()
 
 
+def test_figures_inside_sentences_may_move_and_other_words_may_not() -> None:
+    before = found(
+        formula="10.0 ms to connect + 50.0 ms to the redirect of 180 bytes", said="seen 2026-11-22T10:00:00Z"
+    )
+    after = found(formula="9.2 ms to connect + 61.5 ms to the redirect of 181 bytes", said="seen 2026-11-23T11:30:02Z")
+    assert fingerprint(before) == fingerprint(after)
+    assert fingerprint(found(said="TLS 1.0 of 192.0.2.1")) != fingerprint(found(said="TLS 1.1 of 192.0.2.1"))
+
+
 @pytest.mark.parametrize(
     "other",
     [found("Y"), found(value="1.1.1.2"), found(server="ns2"), {**found(), "target": "dns:b.example"}],

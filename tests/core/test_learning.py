@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.history import Run
-from sophia_cli.core.learning import KINDS, Kind, Lesson, belief, of_runs
+from sophia_cli.core.learning import KINDS, Kind, Lesson, belief, current, of_runs
 from sophia_cli.core.policy import PROTECTED_PATHS
 from sophia_cli.core.settings import OPTIMIZATION_LEVELS
 from sophia_cli.core.tuning import RULES, better_rotation, better_ttl, inside, is_tuning
@@ -25,12 +25,13 @@ def lesson(kind: Kind, rule: str = "TTL-BY-LEVEL") -> Lesson:
 
 
 def test_the_formula_is_the_one_that_is_written_down() -> None:
-    # By hand: shipped 0.8 counts like ten lessons; 3 accepted, 1 rejected, 2 held, 1 undone: a = 3 + 4, b = 1 + 4.
-    counts: list[Kind] = ["accepted"] * 3 + ["rejected"] + ["held"] * 2 + ["undone"]
+    # By hand: shipped 0.8 counts like ten lessons; 2 accepted, 1 rejected, 2 held, 1 mended: a = 2 + 4 + 1; 1 lingered and
+    # 1 undone: b = 1 + 2 + 4.
+    counts: list[Kind] = ["accepted"] * 2 + ["rejected", "mended", "lingered"] + ["held"] * 2 + ["undone"]
     known = belief("TTL-BY-LEVEL", Fraction(8, 10), [lesson(kind) for kind in counts])
-    assert (known.a, known.b) == (7, 5)
-    assert known.confidence == Fraction(15, 22)
-    assert known.told().startswith("0.68 = (10 x 0.80 + 7) / (10 + 7 + 5)")
+    assert (known.a, known.b) == (7, 7)
+    assert known.confidence == Fraction(15, 24)
+    assert known.told().startswith("0.62 = (10 x 0.80 + 7) / (10 + 7 + 7)")
 
 
 @given(st.lists(st.sampled_from(KINDS), max_size=60), st.integers(1, 99))
@@ -43,8 +44,14 @@ def test_good_news_never_lowers_and_bad_news_never_raises_and_it_stays_between_n
     assert 0 < now < 1
     for kind in KINDS:
         then = belief("TTL-BY-LEVEL", start, [*lessons, lesson(kind)]).confidence
-        assert (then > now) == (kind in ("accepted", "held"))
+        assert (then > now) == (kind in ("accepted", "held", "mended"))
     assert belief("TTL-BY-LEVEL", start, reversed(lessons)).confidence == now
+
+
+def test_a_lesson_counts_for_a_year_and_no_longer() -> None:
+    old, fresh = (replace(lesson("undone"), at=NOW - timedelta(days=days)) for days in (366, 364))
+    assert current([old, fresh], NOW) == (fresh,)
+    assert current([replace(fresh, at=NOW + timedelta(hours=1))], NOW) != ()
 
 
 def test_lessons_of_one_rule_teach_nothing_about_another() -> None:

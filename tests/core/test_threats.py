@@ -291,3 +291,34 @@ def test_every_rule_explains_itself() -> None:
     for finding in threats(Story().log(problems=("x",))):
         assert "Harmless when" in finding.help
         assert "Next:" in finding.help
+
+
+def test_an_address_of_a_known_block_is_no_news_and_another_one_says_what_was_usual() -> None:
+    story = normal()
+    first = story.log().events[-1].time
+    story.say(first + timedelta(minutes=1), "plan", address="198.51.100.7")
+    story.say(first + timedelta(minutes=2), "plan", address="198.51.100.200")
+    story.say(first + timedelta(minutes=3), "plan", address="203.0.113.99")
+    found = [one for one in threats(story.log()) if one.id == "THREAT-HOST"]
+    assert [one.evidence["observed"] for one in found] == ["address 198.51.100.7", "address 203.0.113.99"]
+    assert "198.51.100.0/24" in found[1].evidence["baseline"]
+
+
+def test_every_finding_that_compares_with_what_is_normal_says_what_that_was() -> None:
+    story = normal()
+    story.run(AFTER, actor="mallory@desk")
+    (found,) = threats(story.log())
+    assert found.evidence["baseline"].startswith("actors before: ")
+    assert "anna" in found.evidence["baseline"]
+    assert found.evidence["observed"] == "mallory@desk"
+
+
+def test_an_end_of_a_secret_whose_new_value_was_never_used_is_out_of_order() -> None:
+    story = normal()
+    for step in ("create", "set", "test", "finish", "done"):
+        story.say(AFTER, f"rotate.{step}", rotation="r1")
+    assert threats(story.log()) == ()
+    story.say(AFTER, "rotate.create", rotation="r2")
+    story.say(AFTER, "rotate.done", rotation="r2")
+    (found,) = threats(story.log())
+    assert (found.id, found.evidence["rotation"]) == ("THREAT-ORDER", "r2")

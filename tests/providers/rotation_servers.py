@@ -84,6 +84,7 @@ def backend() -> Iterator[Backend]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet: two of them wait for a delayed acknowledgement
 
         def _do(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from sophia_cli.core.errors import UsageError
@@ -21,13 +21,18 @@ class Generated:
     """
 
     kind = "generated"
+    lists = False
 
     def __init__(self, key: Callable[[], bytes], length: int = 43) -> None:
         if not SHORTEST <= length <= LONGEST:
             raise UsageError(f"--length {length}: between {SHORTEST} and {LONGEST}")
         self._key, self._length = key, length
 
-    async def create(self, rotation: Rotation, now: datetime) -> New:
+    async def refs(self, acting: str) -> Mapping[str, str]:
+        """Nobody keeps a list."""
+        return {}
+
+    async def create(self, rotation: Rotation, now: datetime, acting: str) -> New:
         """The value of this rotation: the same each time it is asked for."""
         text, block = "", 0
         while len(text) < self._length:
@@ -44,5 +49,5 @@ class Generated:
     async def revoke(self, value: str, ref: str) -> None:
         """There is nothing to revoke: the old value is removed from the environment."""
 
-    async def abandon(self, rotation: Rotation) -> None:
+    async def abandon(self, rotation: Rotation, acting: str) -> None:
         """It was never stored anywhere."""

@@ -5,7 +5,7 @@ Source: https://www.pulumi.com/docs/reference/cloud-rest-api/access-tokens/ (`/a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sophia_cli.core.errors import BadResponse, ProviderRefused
@@ -16,30 +16,35 @@ DEFAULT_BACKEND = "https://api.pulumi.com"
 LONGEST_LIFE = timedelta(days=730)
 _HEADERS = {"Accept": "application/vnd.pulumi+8", "Content-Type": "application/json"}
 _WHERE = "Pulumi Cloud"
+_NAMED = "sophia rotation "
 
 
 class PulumiToken:
-    """The tokens of one user. `current` gives the token that acts until a new one is proved.
+    """The tokens of one user, who is whoever the acting token belongs to.
 
     A token's value is shown once. A token whose value was lost in a crash is known by its description, which names the
     rotation, and is deleted before another is made.
     """
 
     kind = "pulumi-token"
+    lists = True
 
-    def __init__(
-        self, current: Callable[[], str], backend: str = DEFAULT_BACKEND, life: timedelta | None = None
-    ) -> None:
+    def __init__(self, backend: str = DEFAULT_BACKEND, life: timedelta | None = None) -> None:
         self._api = Api(_WHERE, backend, _HEADERS)
-        self._current = current
         self._life = life
 
-    async def create(self, rotation: Rotation, now: datetime) -> New:
+    async def refs(self, acting: str) -> Mapping[str, str]:
+        """The ids of all tokens, each with the id of the rotation that made it."""
+        _, answer = await self._api.call("GET", "/api/user/tokens", self._authorization(acting))
+        tokens = field(answer, "tokens", list, _WHERE)
+        return {field(one, "id", str, _WHERE): _made_by(one.get("description")) for one in tokens}
+
+    async def create(self, rotation: Rotation, now: datetime, acting: str) -> New:
         """A new token beside the old one."""
-        await self.abandon(rotation)
+        await self.abandon(rotation, acting)
         expires = 0 if self._life is None else int((now + min(self._life, LONGEST_LIFE)).timestamp())
         body = {"description": description(rotation), "expires": expires}
-        _, answer = await self._api.call("POST", "/api/user/tokens", self._authorization(self._current()), body)
+        _, answer = await self._api.call("POST", "/api/user/tokens", self._authorization(acting), body)
         return New(field(answer, "tokenValue", str, _WHERE), field(answer, "id", str, _WHERE))
 
     async def test(self, value: str) -> None:
@@ -55,13 +60,11 @@ class PulumiToken:
             raise ProviderRefused(f"{ref!a} is not the id of a token")
         await self._api.call("DELETE", f"/api/user/tokens/{ref}", self._authorization(value))
 
-    async def abandon(self, rotation: Rotation) -> None:
+    async def abandon(self, rotation: Rotation, acting: str) -> None:
         """Delete every token this rotation made: their values are not known or not wanted."""
-        token = self._authorization(self._current())
-        _, answer = await self._api.call("GET", "/api/user/tokens", token)
-        for one in field(answer, "tokens", list, _WHERE):
-            if isinstance(one, dict) and one.get("description") == description(rotation):
-                await self._api.call("DELETE", f"/api/user/tokens/{field(one, 'id', str, _WHERE)}", token)
+        for ref, maker in (await self.refs(acting)).items():
+            if maker == rotation.id:
+                await self.revoke(acting, ref)
 
     @staticmethod
     def _authorization(token: str) -> str:
@@ -70,4 +73,8 @@ class PulumiToken:
 
 def description(rotation: Rotation) -> str:
     """What a token made by a rotation is called."""
-    return f"sophia rotation {rotation.id}"
+    return f"{_NAMED}{rotation.id}"
+
+
+def _made_by(text: object) -> str:
+    return text.removeprefix(_NAMED) if isinstance(text, str) and text.startswith(_NAMED) else ""
