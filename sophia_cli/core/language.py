@@ -9,9 +9,9 @@ from typing import Any, Literal, Protocol
 
 from sophia_cli.core.canonical import digest_of
 
-Rung = Literal["json_schema", "json_object"]
-RUNGS: tuple[Rung, ...] = ("json_schema", "json_object")
-"""How an answer's form is asked for, best first; what a host takes is remembered."""
+Rung = Literal["json_schema", "json_object", "plain"]
+RUNGS: tuple[Rung, ...] = ("json_schema", "json_object", "plain")
+"""How an answer's form is asked for, best first; `plain` only in words. What a host takes is remembered."""
 
 LONGEST_ANSWER = 64 * 1024  # characters
 
@@ -20,7 +20,8 @@ LONGEST_ANSWER = 64 * 1024  # characters
 class Prompt:
     """One question: who the model is to be, the facts as JSON data, and the JSON schema of the answer.
 
-    `facts` hold no floats; `version` changes whenever the wording or the schema does.
+    `facts` hold no floats; `version` changes whenever the wording or the schema does. An empty schema asks for prose,
+    which alone may be `streamed`.
     """
 
     task: str
@@ -30,6 +31,7 @@ class Prompt:
     schema: Mapping[str, Any]
     max_tokens: int = 1500
     language: str = "en"
+    streamed: bool = False
 
     def evidence(self) -> str:
         """The digest of the facts."""
@@ -91,6 +93,9 @@ class Silent:
     usage: Usage = field(default_factory=Usage)
 
 
+Hear = Callable[[str], None]
+"""Gets prose piece by piece, as a host sends it."""
+
 Flaw = Callable[[str], str | None]
 """What is wrong with an answer's text; None when nothing is."""
 
@@ -110,6 +115,10 @@ class LanguageModel(Protocol):
 
     async def answer(self, prompt: Prompt, flaw: Flaw) -> Answered | Silent:
         """Ask. Raises nothing: every failure is a `Silent` with its reason."""
+        ...
+
+    async def tell(self, prompt: Prompt, hear: Hear) -> Answered | Silent:
+        """Ask for prose; `hear` gets it as it comes, or at once. Raises nothing; what was heard may end in a `Silent`."""
         ...
 
     def payload(self, prompt: Prompt) -> Mapping[str, Any]:

@@ -1,9 +1,11 @@
 """Learning: how sure a rule is, told from typed lessons by one written formula. Reads nothing and remembers nothing itself.
 
 Confidence is the mean of a Beta distribution: (10 x shipped + a) / (10 + a + b). `shipped` is what the rule starts with and
-counts like ten lessons. `a` grows by 1 for each proposal a person accepted and by 2 for each run of it that held; `b` by 1
-for each proposal a person rejected and by 4 for each run of it that was taken back. Nothing else is learnt, no text of
-anybody's, and no lesson changes what a rule may do: autonomy, limits and the approval stay what they are.
+counts like ten lessons. `a` grows by 1 for each proposal a person accepted, by 2 for each run of it that held and by 1 for each
+fix after which its finding was gone; `b` by 1 for each proposal a person rejected, by 2 for each fix after which its finding
+was still there or the score was lower, and by 4 for each run of it that was taken back. A lesson counts for a year.
+Nothing else is learnt, no text of anybody's, and no lesson changes what a rule may do: autonomy, limits and the approval
+stay what they are.
 """
 
 from __future__ import annotations
@@ -12,19 +14,23 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal, Protocol, get_args
 
 from sophia_cli.core.changes import Change
 from sophia_cli.core.history import Run, moment, timestamp
 
-Kind = Literal["accepted", "rejected", "held", "undone"]
+Kind = Literal["accepted", "rejected", "held", "undone", "mended", "lingered"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PRIOR = 10
-WEIGHTS: Mapping[Kind, int] = {"accepted": 1, "rejected": 1, "held": 2, "undone": 4}
-FOR: frozenset[Kind] = frozenset({"accepted", "held"})
-FORMULA = f"({PRIOR} x shipped + a) / ({PRIOR} + a + b); a = accepted + 2 x held, b = rejected + 4 x undone"
+WEIGHTS: Mapping[Kind, int] = {"accepted": 1, "rejected": 1, "held": 2, "undone": 4, "mended": 1, "lingered": 2}
+FOR: frozenset[Kind] = frozenset({"accepted", "held", "mended"})
+LASTS = timedelta(days=365)  # what was right for the zone of years ago need not be right for the one of today
+FORMULA = (
+    f"({PRIOR} x shipped + a) / ({PRIOR} + a + b); a = accepted + 2 x held + mended, "
+    f"b = rejected + 4 x undone + 2 x lingered; lessons of the last {LASTS.days} days"
+)
 # From which confidence on a rule that tunes, rather than mends, is offered at a level.
 OFFERED_FROM: Mapping[str, Fraction] = {
     "conservative": Fraction(9, 10),
@@ -131,6 +137,11 @@ class Belief:
 def decimal(value: Fraction) -> str:
     """Two decimals, as proposals carry their confidence."""
     return f"{float(value):.2f}"
+
+
+def current(lessons: Iterable[Lesson], now: datetime) -> tuple[Lesson, ...]:
+    """The lessons that still count; one from a clock that runs ahead counts too."""
+    return tuple(lesson for lesson in lessons if now - lesson.at <= LASTS)
 
 
 def belief(rule: str, shipped: Fraction, lessons: Iterable[Lesson]) -> Belief:

@@ -7,13 +7,17 @@ from datetime import datetime
 
 from sophia_cli.checks.registry import CHECKS
 from sophia_cli.core.changes import Change
+from sophia_cli.core.costs import cents, service_cost
 from sophia_cli.core.dns import Record
 from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import Run
+from sophia_cli.core.leaks import shown_value
 from sophia_cli.core.plan import zone_target
+from sophia_cli.core.settings import Service
 from sophia_cli.flows import certificate_answers
 from sophia_cli.flows.plan import observe
 from sophia_cli.flows.reply import Reply, World
+from sophia_cli.flows.scaling import find_service
 from sophia_cli.reasoning import intents as said
 
 
@@ -69,10 +73,40 @@ async def registrations(reply: Reply, intent: said.Intent, world: World, now: da
         + {True: " and renews by itself", False: " and does not renew by itself", None: ""}[row.auto_renew]
         for row in rows
     ]
-    if isinstance(intent, said.ShowCost):
-        lines.append("Prices are not looked up by this version.")
     answer = "\n".join(lines) or "The account lists no such domain."
     return replace(reply, answer=answer, evidence=tuple(f"registrar:{row.name}" for row in rows))
+
+
+async def cost(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
+    """What domains cost a year at the account's price and what services cost by the environment's own; no bill is read."""
+    assert isinstance(intent, said.ShowCost)
+    prices = {} if world.prices is None else await world.prices()
+    lines, evidence = [], []
+    for zone in world.settings.zones:
+        price = prices.get(zone_target(zone.name))
+        if price is None:
+            lines.append(f"{zone.name}: no price is known; the registrar tells none here")
+            continue
+        lines.append(
+            f"{zone.name}: {price.text()} a year to renew, {price.formula} ({price.source}, {price.read:%Y-%m-%d})"
+        )
+        evidence.append(f"registrar:{zone.name}")
+    for service in world.settings.services:
+        stack = next(
+            (one for one in world.settings.pulumi.stacks if service.stack in (one.environment, one.name)), None
+        )
+        count = None if stack is None or service.config_key is None else stack.config.get(service.config_key)
+        if service.unit_cost is None or type(count) is not int:
+            continue
+        total = service_cost(service.unit_cost, count, f"services.{service.name}.unit_cost", now)
+        lines.append(
+            f"{service.name}: {cents(total.amount)}, {total.formula} = {count} x {service.unit_cost} ({total.source})"
+        )
+        evidence.append(f"config:services.{service.name}")
+    if intent.start is not None or intent.end is not None:
+        lines.append("What was spent in that time is not known: no bill is read, these are prices.")
+    answer = "\n".join(lines) or "Nothing here has a price that is known."
+    return replace(reply, answer=answer, evidence=tuple(evidence))
 
 
 async def status(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
@@ -81,7 +115,7 @@ async def status(reply: Reply, intent: said.Intent, world: World, now: datetime)
     if kind == "stack":
         return replace(reply, answer=f"That is shown by: {intent.command()}")
     if kind == "service":
-        return replace(reply, refused="the state of a service cannot be told: this version does not measure it")
+        return _service(reply, str(getattr(intent, "subject", "")), world)
     if isinstance(intent, said.ShowStatus) and kind == "record" and intent.domain is not None:
         return await _record(reply, intent.subject, intent.domain, world)
     agent = getattr(intent, "agent", None)
@@ -95,13 +129,44 @@ async def status(reply: Reply, intent: said.Intent, world: World, now: datetime)
     return replace(reply, answer=answer, evidence=tuple(one.id for one in found[:8]))
 
 
+def scalable(world: World) -> list[str]:
+    """What could be made larger when traffic grows; how much is needed, a sentence does not tell."""
+    lines = []
+    for service in world.settings.services:
+        grow = said.ScaleService(service.name, "up").command()
+        lines.append(
+            f"{_size(service, world)}. No load is measured by asking, so no number is proposed; to grow: {grow}"
+        )
+    return lines or ["No service can be scaled: the environment names none (services)."]
+
+
+def _service(reply: Reply, name: str, world: World) -> Reply:
+    """How large a service is by the environment; how busy it is, nobody measures here."""
+    service = find_service(world.settings, name)
+    answer = f"{_size(service, world)}. How busy it is, is not measured here."
+    return replace(reply, answer=answer, evidence=(f"config:services.{service.name}",))
+
+
+def _size(service: Service, world: World) -> str:
+    stack = next((one for one in world.settings.pulumi.stacks if service.stack in (one.environment, one.name)), None)
+    count = None if stack is None or service.config_key is None else stack.config.get(service.config_key)
+    low, high = ("open" if one is None else one for one in (service.min, service.max))
+    where = "" if stack is None else f" in the stack {stack.environment} ({service.config_key})"
+    size = (
+        f"{service.name} has the size {count}{where}"
+        if count is not None
+        else f"the size of {service.name} is not known"
+    )
+    return f"{size}, bounds {low}..{high}"
+
+
 async def _record(reply: Reply, name: str, domain: str, world: World) -> Reply:
     """The records that a zone has at a name now, and the findings that name them."""
     target = zone_target(domain)
     readers = {target: world.ground.targets[target]}
     zone = (await observe(world.settings, readers, world.ground.store))[0].zone
     rows = zone.at(name)
-    lines = [f"{row.type} {zone.fqdn(name)} is {row.value}, TTL {row.ttl}" for row in rows]
+    lines = [f"{row.type} {zone.fqdn(name)} is {shown_value(row)}, TTL {row.ttl}" for row in rows]
     named = [one for one in await world.findings(None) if one.target == target and _names(one, name)]
     lines += [f"{one.severity}: {one.title} ({one.id})" for one in named[:5]]
     answer = "\n".join(lines) if rows else f"{target} has no record at {name}."

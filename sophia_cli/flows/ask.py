@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -14,7 +15,7 @@ from sophia_cli.core.findings import Proposal
 from sophia_cli.core.language import Prompt
 from sophia_cli.core.plan import zone_target
 from sophia_cli.core.settings import DesiredZone
-from sophia_cli.flows import answers, certificate_answers
+from sophia_cli.flows import answers, certificate_answers, holdings
 from sophia_cli.flows.counsel import reading, reading_question
 from sophia_cli.flows.edit import Edit, RemoveRecord, SetRecord, checked, find_zone, plan_changes, plan_edits
 from sophia_cli.flows.learning import Learnt, learnt, offered, why_proposed
@@ -143,11 +144,17 @@ async def _single(reply: Reply, intent: said.Intent, world: World, now: datetime
         said.RollbackRun: _rollback,
         said.UndoLast: _rollback,
         said.WhatChanged: answers.what_changed,
-        said.ShowCost: answers.registrations,
+        said.ShowCost: answers.cost,
         said.ShowRenewals: answers.registrations,
         said.ShowExpiry: answers.registrations,
         said.Analyze: answers.status,
         said.ShowStatus: answers.status,
+        said.ShowRecords: holdings.records,
+        said.ShowDrift: holdings.drift,
+        said.ShowRun: holdings.run,
+        said.ShowSecrets: holdings.secrets,
+        said.ShowStacks: holdings.stacks,
+        said.ShowFreeze: holdings.freezes,
         said.VerifyAudit: answers.verify_log,
         said.Help: answers.help_,
     }
@@ -212,7 +219,11 @@ def _apex_address(zone: Zone) -> str:
 
 async def _mail(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     assert isinstance(intent, said.SetMail)
-    target = zone_target(find_zone(world.settings, intent.domain).name)
+    desired = find_zone(world.settings, intent.domain)
+    target = zone_target(desired.name)
+    if desired.path != "dns":  # several domains: each has a section of its own
+        here = shlex.quote(f"{desired.path}.email_type")
+        reply = replace(reply, command=intent.command().replace("dns.email_type", here, 1))
     seen = await observe(world.settings, {target: world.ground.targets[target]}, world.ground.store)
     live = seen[0].zone
     modes = (EmailMode(live.email_type), EmailMode(intent.mode))
@@ -234,6 +245,8 @@ async def _optimize(reply: Reply, intent: said.Intent, world: World, now: dateti
     answer = f"{len(made)} proposals, made by rules; accept them singly with: sophia deploy --accept ID"
     if not made:
         answer = "The specialists have nothing to propose."
+    if getattr(intent, "because", None) is not None:
+        answer += "".join(f"\n{line}" for line in answers.scalable(world))
     return replace(reply, judged=judged, answer=answer, evidence=_cited(made))
 
 
@@ -245,7 +258,7 @@ def _cited(made: Sequence[Proposal]) -> tuple[str, ...]:
 async def _offered(world: World, judged: Judged, now: datetime) -> tuple[tuple[Proposal, ...], Learnt]:
     """What is proposed now, each as sure as its rule is, and what that rests on."""
     made = proposals(world.settings, [seen.zone for seen in judged.seen.values()], now, judged.plan)
-    known = await learnt(world.lessons, world.ground.store.journal, mode=world.settings.intelligence.learning_mode)
+    known = await learnt(world.lessons, world.ground.store.journal, now, mode=world.settings.intelligence.learning_mode)
     return await offered(world.settings, made, world.file, known), known
 
 

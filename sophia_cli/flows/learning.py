@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from sophia_cli.agents.proposals import CONFIDENCE
+from sophia_cli.checks.registry import CHECKS
 from sophia_cli.core.changes import RISKS, Change, ConfigValue
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.lasting import config_target
@@ -22,6 +23,7 @@ from sophia_cli.core.learning import (
     Lesson,
     Lessons,
     belief,
+    current,
     decimal,
     of_runs,
     rule_of,
@@ -33,6 +35,14 @@ from sophia_cli.flows.desk import joined
 
 Source = Callable[[str], Any]
 _MOST_TOLD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What specialists saw at one time: findings by id and target, and the score."""
+
+    open: frozenset[tuple[str, str]]
+    score: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +79,10 @@ class Learnt:
 _UNKNOWN = Fraction(CONFIDENCE["medium"])
 
 
-async def learnt(lessons: Lessons | None, journal: Journal, *, mode: bool) -> Learnt:
-    """What the answers that were remembered and the journal of runs teach together."""
+async def learnt(lessons: Lessons | None, journal: Journal, now: datetime, *, mode: bool) -> Learnt:
+    """What the answers that were remembered and the journal of runs teach together, as far as it is not too old."""
     said = () if lessons is None else await lessons.all()
-    return Learnt((*said, *of_runs(await journal.runs())), mode)
+    return Learnt(current((*said, *of_runs(await journal.runs())), now), mode)
 
 
 async def offered(
@@ -100,11 +110,35 @@ async def offered(
     return tuple(replace(one, id=f"p{number}") for number, one in enumerate(found, 1))
 
 
+def rules_known(known: Learnt) -> frozenset[str]:
+    """Every rule that something can be learnt about: those that tune, those that check, those in the lessons."""
+    return frozenset({*SHIPPED, *(check.rule.id for check in CHECKS), *(lesson.rule for lesson in known.lessons)})
+
+
 def answered(proposals: Sequence[Proposal], kind: Kind, at: datetime, by: str, plan: str) -> tuple[Lesson, ...]:
     """A person's answer to proposals that rules made; a model's teach nothing."""
     rules = sorted({one.source.removeprefix("rule:") for one in proposals if one.source.startswith("rule:")})
     known = {rule_of(change) for one in proposals for change in one.changes} | set(SHIPPED)
     return tuple(Lesson(rule, kind, at, by, plan) for rule in rules if rule in known)
+
+
+def measured(
+    proposals: Sequence[Proposal], before: Seen, after: Seen, at: datetime, by: str, plan: str
+) -> tuple[Lesson, ...]:
+    """Whether what a fix was for is gone, as the same specialists saw it before and after.
+
+    A fix that answers no finding, or whose finding was not there before, is not measured.
+    """
+    found: list[Lesson] = []
+    for one in proposals:
+        if not one.source.startswith("rule:"):
+            continue
+        wanted = {(finding, change.target) for finding in one.finding.split(", ") for change in one.changes}
+        was = wanted & before.open
+        if was:
+            kind: Kind = "mended" if not was & after.open and after.score >= before.score else "lingered"
+            found += answered([one], kind, at, by, plan)
+    return tuple(found)
 
 
 def explained(proposal: Proposal, known: Learnt) -> list[str]:

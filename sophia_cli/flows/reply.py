@@ -19,6 +19,8 @@ from sophia_cli.flows.plan import Judged
 from sophia_cli.reasoning import intents as said
 
 if TYPE_CHECKING:
+    from sophia_cli.core.costs import Cost
+    from sophia_cli.core.secrets_inventory import Inventory
     from sophia_cli.flows.analyze import Analysis
     from sophia_cli.flows.certificate import CertificateTarget
 
@@ -104,11 +106,15 @@ class World:
     """A language model to ask where the grammar does not understand; None: none is asked."""
     desk: Desk | None = None
     """What plans about whole stacks are made from; None where nothing is known of stacks."""
-    certificate: CertificateTarget | None = None
-    """The environment's certificate; None where it asks for none that can be had here."""
+    certificates: tuple[CertificateTarget, ...] = ()
+    """The environment's certificates; none where it asks for none that can be had here."""
     endpoints: Callable[[Sequence[str]], Awaitable[tuple[Endpoint, ...]]] | None = None
     """Shakes hands with hosts, on port 443 and where they are watched; None: nobody does."""
     analysis: Callable[[Sequence[str]], Awaitable[Analysis]] | None = None
     """What specialists see of the environment's zones, live."""
     lessons: Lessons | None = None
     """What people answered to proposals; None: only the journal teaches."""
+    prices: Callable[[], Awaitable[Mapping[str, Cost]]] | None = None
+    """What a year of each domain costs, by target, as the registrar sells it; None: nobody is asked."""
+    secrets: Callable[[], Awaitable[Inventory]] | None = None
+    """The inventory of the environment's secrets; None where there is no environment to look through."""

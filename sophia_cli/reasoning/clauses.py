@@ -14,6 +14,7 @@ from sophia_cli.reasoning.vocabulary import Vocabulary
 ARTICLES = frozenset(
     {"a", "an", "the", "our", "my", "your", "their", "this", "these", "new", "old", "current", "existing"}
 )
+REASONS = frozenset({"because", "since"})
 _PRONOUNS = frozenset({"i", "we", "you", "they", "he", "she", "someone", "somebody", "anyone", "it"})
 _ASKING = frozenset(
     {
@@ -33,6 +34,8 @@ _ASKING = frozenset(
         "were",
         "howmuch",
         "howlong",
+        "howmany",
+        "howold",
         "status",
         "whose",
     }
@@ -159,11 +162,20 @@ def split(tokens: Sequence[Token], words: Vocabulary) -> list[list[Token]]:
             parts.append([])
             continue
         soft = token.kind == "comma" or (token.kind == "word" and token.text in {"and", "then", "also", "plus", "but"})
+        if token.kind == "word" and token.text in REASONS and _tells_of_traffic(tokens[n + 1 :], words):
+            parts.append([])
+            continue
         if soft and parts[-1] and _opens(tokens[n + 1 :], words):
             parts.append([])
             continue
         parts[-1].append(token)
     return _joined([part for part in parts if any(token.kind not in {"comma"} for token in part)], words)
+
+
+def _tells_of_traffic(rest: Sequence[Token], words: Vocabulary) -> bool:
+    """Whether a reason follows: "because traffic is increasing"."""
+    first = next((n for n, token in enumerate(rest) if token.kind in {"comma", "stop"}), len(rest))
+    return any("traffic" in words.nouns.get(token.text, ()) for token in rest[:first])
 
 
 def _opens(rest: Sequence[Token], words: Vocabulary) -> bool:
@@ -184,7 +196,7 @@ def _opens(rest: Sequence[Token], words: Vocabulary) -> bool:
             continue
         if token.kind != "word":
             return False
-        if token.text in {"what", "who", "when", "why", "which", "howmuch", "howlong"}:
+        if token.text in {"what", "who", "when", "why", "which", "howmuch", "howlong", "howmany", "howold"}:
             return True
         follows = rest[n + 1] if n + 1 < len(rest) else None
         # "mail and help": a verb that ends the sentence or is followed by a list is a name in a list.
@@ -206,7 +218,8 @@ def _joined(parts: list[list[Token]], words: Vocabulary) -> list[list[Token]]:
             and any(token.kind in {"host", "time", "service"} for token in part)
             and not any(token.text in {"arrow", "ttl"} or token.kind in {"arrow", "ip4", "ip6"} for token in part)
         )
-        if scene and n + 1 < len(parts) and part[0].text in {"in", "on", "for", "at", "from", "until"}:
+        opens = part[0].kind == "time" or part[0].text in {"in", "on", "for", "at", "from", "until"}
+        if scene and n + 1 < len(parts) and opens:
             lead += part
             continue
         result.append([*part, *lead])

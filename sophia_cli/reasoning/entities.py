@@ -10,9 +10,10 @@ from functools import cache
 from typing import Final
 
 from sophia_cli.reasoning import slots, times
+from sophia_cli.reasoning.moments import Facing
 from sophia_cli.reasoning.reading import Surroundings
 from sophia_cli.reasoning.slots import InvalidSlot
-from sophia_cli.reasoning.times import Facing, When
+from sophia_cli.reasoning.times import When
 from sophia_cli.reasoning.vocabulary import Vocabulary
 
 WORDS_AT_MOST: Final = 80

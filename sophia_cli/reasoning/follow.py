@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from sophia_cli.reasoning import intents as i
 from sophia_cli.reasoning.entities import Token
@@ -65,7 +66,7 @@ _AROUND = frozenset(
 _NUMBER = re.compile(r"p\d{1,3}")
 
 
-def read(tokens: Sequence[Token], surroundings: Surroundings) -> tuple[Intent, ...] | None:
+def read(tokens: Sequence[Token], surroundings: Surroundings, now: datetime) -> tuple[Intent, ...] | None:
     """The previous intent as a follow-up changes it, or None when the sentence stands by itself."""
     spoken = [token for token in tokens if token.kind not in {"comma", "stop", "question"}]
     if (asked := _proposal(spoken)) is not None:
@@ -83,7 +84,7 @@ def read(tokens: Sequence[Token], surroundings: Surroundings) -> tuple[Intent, .
         if "too" in texts or texts[:3] in (["same", "for", content[0].text], ["the", "same", "for"]):
             return _another(before, content[0], surroundings)
         if "instead" in texts:
-            return _instead(before, content[0])
+            return _instead(before, content[0], now)
     except InvalidSlot:
         return None
     return None
@@ -132,7 +133,7 @@ def _another(before: Intent, token: Token, surroundings: Surroundings) -> tuple[
 _NUMBERED = frozenset({"MX", "SRV", "TXT", "CAA"})
 
 
-def _instead(before: Intent, token: Token) -> tuple[Intent, ...] | None:
+def _instead(before: Intent, token: Token, now: datetime) -> tuple[Intent, ...] | None:
     """The same with another number, length or address, where the intent has exactly one place for it."""
     length = token.when.seconds if token.when is not None and token.when.kind == "duration" else None
     number = int(token.text) if token.kind == "number" and token.text.isdigit() else None
@@ -142,6 +143,10 @@ def _instead(before: Intent, token: Token) -> tuple[Intent, ...] | None:
             return (replace(before, ttl=seconds),)
         family = {"A": "ip4", "AAAA": "ip6"}.get(before.type)
         return (replace(before, value=token.text),) if token.kind == family and before.value else None
+    if isinstance(before, i.ScaleService) and length is not None and before.end is not None and before.start is None:
+        return (replace(before, end=now + timedelta(seconds=length)),)
+    if isinstance(before, i.ScaleService) and token.kind == "percent" and before.percent is not None:
+        return (replace(before, percent=int(token.text)),) if token.text.isdigit() else None
     if isinstance(before, i.ScaleService) and number is not None:
         if before.to is not None:
             return (replace(before, to=number),)

@@ -20,6 +20,7 @@ class Origin(StrEnum):
     public_dns = "public-dns"
     peer_certificate = "peer-cert"
     http_body = "http-body"
+    pasted = "pasted"
     model = "model"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,14 +11,14 @@ from sophia_cli.reasoning import slots
 from sophia_cli.reasoning.clauses import ARTICLES, Ask, Clause, Refuse
 from sophia_cli.reasoning.entities import Token
 from sophia_cli.reasoning.intents import Intent
-from sophia_cli.reasoning.slots import InvalidSlot
+from sophia_cli.reasoning.record_names import OF, called, is_name, linked, name_places
 
 Built = tuple[Intent, ...] | Ask | Refuse
 
+
 _TO = frozenset({"to", "at", "->", "=>", "→", "with", "into", "as", "value", "is", "be"})
-_OF = frozenset({"for", "of", "on", "from", "called", "named", "in", "under"})
-_LINKS = frozenset({"and", ",", "subdomain", "subdomains", "record", "records", "host"}) | ARTICLES
-_MARKED = frozenset({"called", "named"})
+
+
 _HOST_TYPES = frozenset({"CNAME", "MX", "NS", "ALIAS"})
 
 
@@ -33,9 +32,6 @@ class _Parts:
     values: tuple[str, ...]
     ttl: int | None
     priority: int | None
-
-
-# -- the three frames -----------------------------------------------------------------------------------------------------
 
 
 def create(clause: Clause) -> Built:
@@ -155,7 +151,7 @@ def subject(clause: Clause) -> tuple[str | None, str] | Refuse | None:
         return (None if token.text == zone else token.text.removesuffix(f".{zone}")), zone
     for certain in (True, False):
         for n, token in clause.free("word"):
-            zones = sorted({at for at, name, _ in clause.around.records or () if name == token.raw.lower()})
+            zones = sorted({at for at, name, _ in clause.around.records or () if name == called(token)})
             if (
                 len(zones) == 1
                 and n != clause.head
@@ -163,17 +159,17 @@ def subject(clause: Clause) -> tuple[str | None, str] | Refuse | None:
                 and _spoken_of(clause, n, certain)
             ):
                 clause.use(n)
-                return token.raw.lower(), zones[0]
+                return called(token), zones[0]
     return None
 
 
 def _spoken_of(clause: Clause, n: int, certain: bool) -> bool:
-    """A name that is also a word of the language counts only beside "record", "of" or "subdomain"."""
+    """A name that is also a word of the language counts only beside "record" or "subdomain", or as the object at the end."""
     following = clause.tokens[n + 1].text if n + 1 < len(clause.tokens) else ""
-    return certain or following in {"record", "subdomain"}
-
-
-# -- names and zones ------------------------------------------------------------------------------------------------------
+    before = clause.tokens[n - 1].text if n else ""
+    # "who changed new?": an adjective with nothing after it can only be a name.
+    is_object = following in {"", "?"} and (before in clause.words.past or before in {"of", "about", "to", "is"})
+    return certain or following in {"record", "subdomain"} or is_object
 
 
 def _for_each(clause: Clause, parts: _Parts, names: Sequence[tuple[str, str | None]], make: object) -> Built:
@@ -232,13 +228,13 @@ def _parts(clause: Clause, creating: bool) -> _Parts | Ask | Refuse:
             known = ", ".join(clause.around.zones) or "none"
             return Refuse(f"{token.text} is not in a domain that is looked after here (known: {known}).")
         clause.use(n)
-        if token.text == inside and (implied or clause.before(n)[1] in _OF):
+        if token.text == inside and (implied or clause.before(n)[1] in OF):
             zone = inside
         else:
             name = "@" if token.text == inside else token.text.removesuffix(f".{inside}")
             names.append((n, name, inside))
     if not implied:
-        places = _name_places(clause, creating, bool(names), kind)
+        places = name_places(clause, creating, bool(names), kind)
         if isinstance(places, Ask):
             return places
         names += places
@@ -248,7 +244,7 @@ def _parts(clause: Clause, creating: bool) -> _Parts | Ask | Refuse:
         names.append((-1, "@", zone))
     names.sort()
     said = [n for n, _, _ in names if n >= 0]
-    if not all(_linked(clause, left, right) for left, right in pairwise(said)):
+    if not all(linked(clause, left, right) for left, right in pairwise(said)):
         return Ask(f"Which is the record's name: {' or '.join(clause.tokens[n].raw for n in said[:3])}?")
     return _Parts(tuple((name, at) for _, name, at in names), zone, kind, values, seconds, priority)
 
@@ -306,7 +302,7 @@ def _values(clause: Clause, kind: str | None) -> tuple[tuple[str, ...], str | No
     found: list[str] = []
     own: str | None = None
     for n, token in list(clause.free("ip4", "ip6", "url", "value", "quoted")):
-        if token.kind == "quoted" and _is_name(clause, n, token):
+        if token.kind == "quoted" and is_name(clause, n, token):
             continue
         clause.use(n)
         found.append(token.text)
@@ -317,7 +313,7 @@ def _values(clause: Clause, kind: str | None) -> tuple[tuple[str, ...], str | No
         if not _in_value_position(clause, n, token, kind):
             continue
         clause.use(n)
-        found.append(token.text if token.kind == "host" else token.raw.lower())
+        found.append(token.text if token.kind == "host" else called(token))
         own = "CNAME"
     if not found and kind == "CAA":
         for n, token in clause.free("word"):
@@ -327,26 +323,19 @@ def _values(clause: Clause, kind: str | None) -> tuple[tuple[str, ...], str | No
     return tuple(found), own
 
 
-def _is_name(clause: Clause, n: int, token: Token) -> bool:
-    following = clause.tokens[n + 1].text if n + 1 < len(clause.tokens) else ""
-    return (clause.before(n)[1] in _MARKED or following in {"record", "subdomain"}) and bool(
-        re.fullmatch(r"[\w-]{1,63}", token.text)
-    )
-
-
 def _in_value_position(clause: Clause, n: int, token: Token, kind: str | None) -> bool:
     place, preposition = clause.before(n)
     if place >= 0 and clause.tokens[place].text in clause.words.types:
         place, preposition = clause.before(place) if kind != "MX" or token.kind != "host" else (place, "to")
     if preposition == "host":
         place, preposition = clause.before(place)
-    if kind == "MX" and token.kind == "host" and preposition not in _OF:
+    if kind == "MX" and token.kind == "host" and preposition not in OF:
         return True
     if preposition not in _TO or place == (clause.head or 0) - 1:
         return False
     if token.kind == "host":
         return True
-    known = token.raw.lower() in {name for _, name, _ in clause.around.records or ()}
+    known = called(token) in {name for _, name, _ in clause.around.records or ()}
     last = n + 1 == len(clause.tokens)
     return (
         known
@@ -355,130 +344,3 @@ def _in_value_position(clause: Clause, n: int, token: Token, kind: str | None) -
         and preposition in {"to", "at", "->", "=>", "→"}
         and kind in {None, "CNAME"}
     )
-
-
-def _name_places(
-    clause: Clause, creating: bool, hosts: bool, kind: str | None
-) -> list[tuple[int, str, str | None]] | Ask:
-    """The words that are record names, by the first rule that finds any; several only when they stand in a list."""
-    marked = [n for n, token in clause.free("word", "quoted") if clause.before(n)[1] in _MARKED]
-    if marked:
-        clause.use(*(n for n in range(len(clause.tokens)) if clause.tokens[n].text in _MARKED))
-        return _taken(clause, marked)
-    quoted = [n for n, token in clause.free("quoted") if _is_name(clause, n, token)]
-    records = {name for _, name, _ in clause.around.records or ()}
-    allow = clause.words.intents["create_record"].allow if kind in {"TXT", "CAA"} else frozenset()
-    loose = [
-        (n, token)
-        for n, token in clause.free("word")
-        if n != clause.head and token.text not in allow and token.text not in clause.words.gate
-    ]
-    own = [n for n, token in loose if _label(token) and (not _said(clause, token) or _letter_in_list(clause, n))]
-    apex = [n for n, token in loose if token.text in {"apex", "root", "@", "*", "wildcard"}]
-    if apex:
-        clause.use(*apex)
-        return [(n, "*" if clause.tokens[n].text in {"*", "wildcard"} else "@", None) for n in apex]
-    stage = [n for n, token in loose if token.text in clause.words.stages]
-    if creating and kind in {None, "A"} and (named := _named_after(clause, own, stage)):
-        return named
-    shared = [
-        n
-        for n, token in loose
-        if token.raw.lower() in records and _label(token) and token.text not in clause.words.types
-    ]
-    placed = [
-        n
-        for n, token in loose
-        if _label(token)
-        and token.text not in clause.words.glue
-        and not clause.noun_classes(token) & {"record", "subdomain", "ttl", "everything"}
-        and _name_position(clause, n)
-    ]
-    listed = [n for n in shared if own and _in_list(clause, sorted({*own, n}), n)]
-    nouns = {noun for token in clause.tokens for noun in clause.noun_classes(token)}
-    plain = bool(nouns & {"record", "subdomain"}) or any(token.text in clause.words.types for token in clause.tokens)
-    only_shared = bool(shared) and not (own or quoted or hosts or plain)
-    if "remove" in clause.head_classes and only_shared:
-        name = clause.tokens[shared[0]].raw
-        return Ask(f"Do you mean the record {name}? Then please say: remove the {name} record.")
-    for tier in (quoted + own + listed, [] if hosts else shared, [] if hosts else stage, [] if hosts else placed):
-        if tier:
-            return _taken(clause, sorted(set(tier)))
-    return []
-
-
-def _in_list(clause: Clause, places: list[int], n: int) -> bool:
-    """Whether a word that could be a name is linked to one that is: "docs and status"."""
-    at = places.index(n)
-    near = [(places[at - 1], n)] if at else []
-    near += [(n, places[at + 1])] if at + 1 < len(places) else []
-    return any(_linked(clause, left, right) for left, right in near)
-
-
-def _letter_in_list(clause: Clause, n: int) -> bool:
-    """ "a, b and c": an "a" before a comma is no article."""
-    return clause.tokens[n].text == "a" and n + 1 < len(clause.tokens) and clause.tokens[n + 1].text in {",", "and"}
-
-
-def _said(clause: Clause, token: Token) -> bool:
-    """Whether a word belongs to the language, and is therefore no name by itself."""
-    known_name = token.raw.lower() in {name for _, name, _ in clause.around.records or ()}
-    return clause.words.knows(token.text) or (token.repaired and not known_name)
-
-
-def _label(token: Token) -> bool:
-    try:
-        return (
-            bool(slots.record_name(token.raw))
-            and token.kind == "word"
-            and not token.raw.isdigit()
-            and " " not in token.raw
-        )
-    except InvalidSlot:
-        return False
-
-
-def _name_position(clause: Clause, n: int) -> bool:
-    """A word right after the verb or "for", "of", "from", and right before "record", "to" or the end."""
-    place, preposition = clause.before(n)
-    following = clause.tokens[n + 1].text if n + 1 < len(clause.tokens) else ""
-    after = (
-        place == clause.head
-        or preposition in _OF
-        or (place >= 0 and place in clause.used and preposition in clause.words.types)
-    )
-    return after and following in {"", "record", "records", "subdomain", "to", "at", "should", "and", ","}
-
-
-def _named_after(clause: Clause, own: list[int], stage: list[int]) -> list[tuple[int, str, str | None]]:
-    """A name made of the purpose and the stage: "a development subdomain for the new dashboard feature"."""
-    subdomain = next((n for n, token in enumerate(clause.tokens) if "subdomain" in clause.noun_classes(token)), None)
-    reason = next((n for n, token in enumerate(clause.tokens) if token.text == "for"), None)
-    if subdomain is None or reason is None or subdomain > reason:
-        return []
-    base = [n for n in own if n > reason and clause.tokens[n].raw.lower() not in clause.words.features]
-    adjacent = all(right - left == 1 for left, right in pairwise(base))
-    before = [n for n in stage if n < subdomain]
-    if not base or not adjacent or len(base) > 3 or len(before) > 1 or any(n < reason for n in own):
-        return []
-    clause.use(*base, *before, *(n for n in own if n > reason))
-    clause.use(*(n for n, token in clause.free("word") if n > reason and "service" in clause.noun_classes(token)))
-    words = [clause.tokens[n].raw.lower() for n in base] + [clause.words.stages[clause.tokens[n].text] for n in before]
-    return [(base[0], "-".join(words), None)]
-
-
-def _linked(clause: Clause, left: int, right: int) -> bool:
-    """Whether two names stand in one list, with a link between them."""
-    gap = {token.text for token in clause.tokens[left + 1 : right]}
-    return bool(gap & {"and", ","}) and gap <= _LINKS
-
-
-def _taken(clause: Clause, places: list[int]) -> list[tuple[int, str, str | None]] | Ask:
-    if not all(_linked(clause, left, right) for left, right in pairwise(places)):
-        names = " or ".join(clause.tokens[n].raw for n in places[:3])
-        return Ask(f"Which of the words is the record's name: {names}?")
-    clause.use(*places)
-    return [
-        (n, clause.tokens[n].text if clause.tokens[n].kind == "quoted" else clause.tokens[n].raw.lower(), None)
-        for n in places
-    ]

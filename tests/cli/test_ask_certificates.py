@@ -40,6 +40,10 @@ def test_a_certificate_is_issued_on_a_sentence_when_it_is_agreed_to(stage: Stage
     assert done.code == 0, done.err
     assert done.data["runs"][0]["outcome"] == "applied"
     assert stage.openssl_accepts(ZONE)
+    asked = stage.run("ask", f"when does the certificate of {ZONE} expire?", "-o", "json")
+    assert asked.code == 0, (asked.data, asked.err)
+    assert f"Installed for {ZONE}" in asked.data["answer"]
+    assert asked.data["evidence"][0] == f"cert:{ZONE}:{stage.listed()['installed']['serial']}"
     again = stage.run("ask", f"renew the certificate for {ZONE}", "-o", "json")
     assert (again.code, again.data["plan"]) == (0, None)
     assert "is as wanted and valid until" in again.data["answer"]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from sophia_cli.core.changes import Change
+from sophia_cli.core.dns import Record
+from sophia_cli.core.findings import Proposal
+from sophia_cli.flows.learning import Seen, measured
 from tests.cli.harness import Shop
 from tests.cli.test_terminal import ended, terminal
 
@@ -96,6 +102,35 @@ def test_what_a_person_rejects_at_the_prompt_is_learnt_and_what_nobody_was_asked
     assert offers(acme)["CONFIG-TTL-LONG"]["confidence"] == 0.73
 
 
+def test_a_rule_is_rejected_by_its_name_and_only_a_rule_that_is_there_and_with_learning_on(acme: Shop) -> None:
+    environment(acme)
+    assert acme.run("config", "learning", "--reject", "rule:CONFIG-TTL-LONG", "--reject", "MAIL-DMARC-NONE").code == 0
+    assert rules(acme)["CONFIG-TTL-LONG"]["rejected"] == 1
+    assert rules(acme)["MAIL-DMARC-NONE"]["rejected"] == 1
+    assert offers(acme)["CONFIG-TTL-LONG"]["confidence"] == 0.73
+    assert acme.run("config", "learning", "--reject", "be nice").code == 64
+    environment(acme, learning=False)
+    ran = acme.run("config", "learning", "--reject", "CONFIG-TTL-LONG")
+    assert (ran.code, "learning_mode is off" in ran.err) == (3, True)
+
+
+def test_a_fix_that_mends_its_finding_speaks_for_its_rule(acme: Shop) -> None:
+    environment(acme)
+    ran = acme.run("analyze", "--fix", "--accept", "MAIL-DMARC-NONE", "--yes")
+    assert ran.code == 0, ran.err
+    known = rules(acme)["MAIL-DMARC-NONE"]
+    assert (known["accepted"], known["held"], known["mended"], known["lingered"]) == (1, 1, 1, 0)
+
+
+def test_what_a_person_leaves_when_asked_about_fixes_counts_against_its_rule(acme: Shop) -> None:
+    environment(acme)
+    with terminal(acme, "analyze", "--fix", "--agent", "security") as child:
+        while child.expect(["Accept this proposal", "health \\d+"]) == 0:
+            child.sendline("no")
+        assert ended(child) == 0
+    assert rules(acme)["MAIL-DMARC-NONE"]["rejected"] == 1
+
+
 def test_with_learning_off_every_rule_is_as_sure_as_it_was_shipped(acme: Shop) -> None:
     environment(acme)
     (state := acme.folder / ".sophia").mkdir(mode=0o700, exist_ok=True)
@@ -154,3 +189,25 @@ def test_a_state_file_of_somebody_elses_is_told_and_not_obeyed(acme: Shop, text:
     assert ran.code == 1
     assert "learning.json" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("left", "score", "kind"),
+    [
+        ((), 80, ["mended"]),
+        (("dns:a.test",), 90, ["lingered"]),
+        ((), 60, ["lingered"]),
+        (("dns:b.test",), 80, ["mended"]),
+    ],
+)
+def test_a_fix_whose_finding_stays_or_that_lowers_the_score_speaks_against_its_rule(
+    left: tuple[str, ...], score: int, kind: list[str]
+) -> None:
+    row = Record("_dmarc", "TXT", "v=DMARC1; p=none", 1800)
+    change = Change("dns:a.test", "dns.record", "create", None, row, "rule:MAIL-DMARC-NONE", "mends")
+    fix = Proposal("p1", "MAIL-DMARC-NONE", (change,), "mends", "0.75", "rule:MAIL-DMARC-NONE", "undo")
+    before = Seen(frozenset({("MAIL-DMARC-NONE", "dns:a.test")}), 70)
+    after = Seen(frozenset(("MAIL-DMARC-NONE", target) for target in left), score)
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    assert [one.kind for one in measured([fix], before, after, at, "kim", "sha256:0")] == kind
+    assert measured([replace(fix, source="model:127.0.0.1")], before, after, at, "kim", "sha256:0") == ()

@@ -33,11 +33,20 @@ _TWO = (
     ("shop.test", "blog", "CNAME"),
 )
 
+# Names that are words of the language, and a zone and a name with other letters than ASCII.
+_ODD = tuple(
+    ("example.com", *entry.split(":")) for entry in ["new:A", "main:A", "test:A", "help:CNAME", "all:A", "last:A"]
+)
+_IDN = "xn--bcher-kva.example"
+_IDN_RECORDS = ((_IDN, "@", "A"), (_IDN, "xn--caf-dma", "A"), (_IDN, "www", "CNAME"))
+
 MAIN = Surroundings(("example.com",), _RECORDS, _SERVICES, ("production", "dev", "qa"), "Europe/Berlin")
 SURROUNDINGS: Mapping[str, Surroundings] = {
     "main": MAIN,
     "staged": Surroundings(("example.com",), _RECORDS, _SERVICES, ("production", "staging"), "Europe/Berlin"),
     "two": Surroundings(("example.com", "shop.test"), _TWO, _SERVICES, ("production",), "Europe/Berlin"),
+    "odd": Surroundings(("example.com",), _RECORDS + _ODD, _SERVICES, ("production", "dev", "qa"), "Europe/Berlin"),
+    "idn": Surroundings((_IDN,), _IDN_RECORDS, (), (), "Europe/Berlin"),
     "empty": Surroundings(),
 }
 OUTCOMES: Mapping[type, str] = {

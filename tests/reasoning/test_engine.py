@@ -274,7 +274,7 @@ def test_a_record_that_is_not_there_is_suggested_not_replaced() -> None:
 def test_a_negated_write_tells_the_command_without_running_it() -> None:
     reading = read("don't remove blog", MAIN, NOW)
     assert reading == NotAWrite(Why.negated, (i.RemoveRecord("example.com", "blog", "CNAME"),), 0.9)
-    assert "sophia record remove --target dns:example.com blog CNAME" in reading.render()
+    assert "sophia record remove blog.example.com CNAME" in reading.render()
 
 
 def test_repaired_words_are_told() -> None:

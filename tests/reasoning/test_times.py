@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sophia_cli.reasoning.times import Facing, When, duration, find
+from sophia_cli.reasoning.moments import Facing
+from sophia_cli.reasoning.times import When, duration, find
 
 NOW = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)  # A Wednesday, 10:00 in Berlin.
 
