@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,18 @@ async def chat(found: Session) -> int:
                 talk = await _sentence(found, text, talk)
         except SophiaError as exc:
             print(error_text(redacted_error(exc)), file=sys.stderr, end="")
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if text.startswith("/") or task is None:
+                raise
+            task.uncancel()  # a sentence writes nothing, so Ctrl-C ends the sentence and not the chat
+            print("stopped; nothing was changed", file=sys.stderr)
     return 0
 
 
 async def _command(found: Session, text: str, talk: Conversation) -> Conversation:
     from sophia_cli.cli.ask import carried_out
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import plan as forms
 
     if text not in ("/plan", "/show", "/apply"):
@@ -79,6 +86,10 @@ async def _sentence(found: Session, text: str, talk: Conversation) -> Conversati
         reply = await as_meant(taken, world)
     else:
         reply = await ask(text, world)
+        if (both := talk.together(text, reply)) is not None:
+            reply = await as_meant(both, world)
+        elif talk.pending is not None and reply.judged is not None and not reply.judged.plan.is_empty():
+            note(found.common, "This takes the place of the plan before it, which was not applied.")
     say(found)
     outcome = "refused" if reply.goes_nowhere else "read"
     await found.stream().say("ask", outcome=outcome, command=reply.command, engine=reply.engine)

@@ -7,9 +7,12 @@ from dataclasses import dataclass, replace
 
 from sophia_cli.core.changes import Change, ConfigValue, EmailMode
 from sophia_cli.core.dns import Record
-from sophia_cli.flows.reply import Reply
-from sophia_cli.reasoning.intents import Intent
+from sophia_cli.flows.reply import ENGINE, Reply
+from sophia_cli.reasoning.intents import CreateRecord, Intent, RemoveRecord, SetRecord
+from sophia_cli.reasoning.reading import Understood
 
+_EDITS = (CreateRecord, SetRecord, RemoveRecord)
+_MORE = frozenset({"too", "also", "plus"})
 _WHY = re.compile(
     r"(but )?(why|how come)( (this|that|so|these changes|this change|this plan|that plan))?", re.IGNORECASE
 )
@@ -35,6 +38,32 @@ class Conversation:
         has_plan = reply.judged is not None and not reply.judged.plan.is_empty()
         return Conversation(reply.intents or self.previous, reply if has_plan else self.pending, reply.choices)
 
+    def together(self, text: str, reply: Reply) -> Reply | None:
+        """The reply to `and staging too` as one with the plan on the table: the edits of both, to be planned as one.
+
+        `instead` takes the place of the last edit there. None where the sentence stands by itself.
+        """
+        before = self.pending
+        words = frozenset(re.findall(r"\w+", text.lower()))
+        adds = bool(words & _MORE) or text.lower().startswith("and ")
+        if (
+            before is None
+            or before.engine != ENGINE
+            or reply.engine != ENGINE
+            or not reply.intents
+            or reply.judged is None
+        ):
+            return None
+        if not all(isinstance(intent, _EDITS) for intent in (*before.intents, *reply.intents)):
+            return None
+        if not adds and not ("instead" in words and len(before.intents) > 1):
+            return None
+        places = {_place(intent) for intent in reply.intents}
+        kept = before.intents if adds else before.intents[:-1]
+        both = (*(intent for intent in kept if _place(intent) not in places), *reply.intents)
+        reading = Understood(both, 1.0).render()
+        return Reply(f"{before.text}; {text}", reading, both, " && ".join(intent.command() for intent in both))
+
     def applied(self) -> Conversation:
         """The conversation after the plan on the table was applied."""
         return replace(self, pending=None, choices=())
@@ -57,6 +86,10 @@ class Conversation:
         if _DROP.fullmatch(plain):
             return replace(self, pending=None, choices=()), "The plan is dropped; nothing was changed by it."
         return None
+
+
+def _place(intent: Intent) -> tuple[object, ...]:
+    return tuple(getattr(intent, name, None) for name in ("domain", "record", "type"))
 
 
 def why(reply: Reply) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -10,30 +9,28 @@ from typing import Any, TypeVar
 
 from sophia_cli.agents.base import Facts
 from sophia_cli.agents.orchestrator import SophiaInfrastructureOrchestrator
-from sophia_cli.agents.proposals import CONFIDENCE, claims
+from sophia_cli.agents.proposals import CONFIDENCE, Claim, claims
 from sophia_cli.checks.catalogue import RULES
 from sophia_cli.checks.found import fix_of
 from sophia_cli.core.changes import RISKS
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.findings import Finding, Proposal
-from sophia_cli.core.language import LanguageModel, ModelMemory, Prompt, Silent, Usage
+from sophia_cli.core.language import Answered, Hear, LanguageModel, ModelMemory, Prompt, Silent, Usage
 from sophia_cli.core.plan import Plan, applied, zone_target
 from sophia_cli.core.settings import Settings
 from sophia_cli.flows.events import Stream
-from sophia_cli.reasoning.decoding import Advice, Undecodable, decoded_advice, decoded_reading
+from sophia_cli.reasoning.decoding import Advice, Undecodable, decoded_advice, decoded_reading, shaped, strict
 from sophia_cli.reasoning.evidence import Evidence, evidence
 from sophia_cli.reasoning.grounding import LONGEST_SENTENCE, overreach
 from sophia_cli.reasoning.intents import Intent
-from sophia_cli.reasoning.prompts import advice_prompt, reading_prompt
+from sophia_cli.reasoning.prompts import advice_prompt, probe_prompt, reading_prompt
+from sophia_cli.reasoning.prose import LINK, LINKS
 from sophia_cli.reasoning.provenance import sources_of
 from sophia_cli.reasoning.reading import Surroundings
 from sophia_cli.reasoning.scope import Denied, meant
 from sophia_cli.reasoning.veil import Veil
 
 T = TypeVar("T")
-
-_LINK = re.compile(r"\S*(?:://|\]\(|www\.)\S*", re.I)
-LINK = "[link left out]"
 
 
 @dataclass(slots=True)
@@ -45,6 +42,8 @@ class Counsel:
     veil: Veil
     stream: Stream
     notes: list[str] = field(default_factory=list)
+    was_silent: bool = False
+    """Whether it failed once in this command: what is not needed is then not asked."""
 
     @property
     def engine(self) -> str:
@@ -59,15 +58,36 @@ class Counsel:
         if kept is not None and _flaw(decode)(kept) is None:
             await self._record(prompt, "cached", Usage())
             return decode(kept)
-        got = await self.model.answer(prompt, _flaw(decode))
+        text = await self._kept(prompt, key, await self.model.answer(prompt, _flaw(decode)))
+        return None if text is None else decode(text)
+
+    async def tell(self, prompt: Prompt, hear: Hear) -> bool:
+        """Let `hear` have prose as it comes; whether it came whole, with the reason in `notes` where it did not."""
+        self.model.payload(prompt)
+        key = prompt.key(self.model.host, self.model.name)
+        kept = await self.memory.recall(key)
+        if kept is not None:
+            await self._record(prompt, "cached", Usage())
+            hear(kept)
+            return True
+        return await self._kept(prompt, key, await self.model.tell(prompt, hear)) is not None
+
+    async def _kept(self, prompt: Prompt, key: str, got: Answered | Silent) -> str | None:
+        await self.heard(prompt, got)
         if isinstance(got, Silent):
+            return None
+        await self.memory.keep(key, got.text)
+        return got.text
+
+    async def heard(self, prompt: Prompt, got: Answered | Silent) -> None:
+        """Put into the audit log, and into `notes`, what became of a question."""
+        if isinstance(got, Silent):
+            self.was_silent = True
             await self._record(prompt, "silent", got.usage, reason=got.reason)
             self.notes.append(f"{self.engine}: {got.reason}; going on without it ({_spent(got.usage)})")
-            return None
-        await self._record(prompt, "answered", got.usage, form=got.rung)
-        await self.memory.keep(key, got.text)
-        self.notes.append(f"{self.engine} answered ({_spent(got.usage)})")
-        return decode(got.text)
+        else:
+            await self._record(prompt, "answered", got.usage, form=got.rung)
+            self.notes.append(f"{self.engine} answered ({_spent(got.usage)})")
 
     async def _record(self, prompt: Prompt, outcome: str, usage: Usage, **detail: Any) -> None:
         await self.stream.say(
@@ -105,6 +125,14 @@ def _spent(usage: Usage) -> str:
         f"{usage.requests} requests, {usage.tokens_in} + {usage.tokens_out} tokens, at most ${usage.cost_usd}, "
         f"{usage.latency_ms / 1000:.1f} s"
     )
+
+
+async def probed(counsel: Counsel) -> Answered | Silent:
+    """One small question, past the kept answers: whether the host answers, and in which form."""
+    prompt = probe_prompt()
+    got = await counsel.model.answer(prompt, _flaw(lambda text: shaped(strict(text), "the answer", {"ok": bool})))
+    await counsel.heard(prompt, got)
+    return got
 
 
 # -- readings -----------------------------------------------------------------------------------------------------------
@@ -181,10 +209,25 @@ async def proposals(
     advice = await counsel.ask(advice_prompt(seen.facts), decoded_advice)
     if advice is None:
         return (), ()
-    by_name = {zone.name: zone for zone in later}
-    sources = sources_of(settings, [row for zone in later for row in zone.records])
     taken = {claim for change in plan.changes for claim in claims(change)}
     taken |= {claim for proposal in plan.proposals for change in proposal.changes for claim in claims(change)}
+    made = await _made(advice, seen, later, settings, now, counsel, taken, len(plan.proposals) + 1)
+    return made, told(advice, seen, counsel.veil, counsel.engine)
+
+
+async def _made(
+    advice: Advice,
+    seen: Evidence,
+    zones: Sequence[Zone],
+    settings: Settings | None,
+    now: datetime,
+    counsel: Counsel,
+    taken: set[Claim],
+    first: int,
+) -> tuple[Proposal, ...]:
+    """The offers that are typed, in scope, aimed at nobody strange, and touch nothing that is `taken`."""
+    by_name = {zone.name: zone for zone in zones}
+    sources = sources_of(settings, [row for zone in zones for row in zone.records])
     made: list[Proposal] = []
     for offered in advice.offered:
         typed = meant(offered, seen, by_name, sources, counsel.engine)
@@ -195,13 +238,13 @@ async def proposals(
         if touched & taken:
             await counsel.denied("advice", "taken", f"plan or rules change that already ({offered.finding})")
             continue
-        taken |= touched
+        taken = taken | touched
         facts = Facts(by_name[typed.finding.target.partition(":")[2]], now, settings)
         fix = fix_of(facts, typed.changes)
         worst = max((change.risk for change in fix.changes), key=RISKS.index)
         made.append(
             Proposal(
-                id=f"p{len(plan.proposals) + len(made) + 1}",
+                id=f"p{first + len(made)}",
                 finding=typed.finding.id,
                 changes=fix.changes,
                 reason=f"{typed.finding.title}: a language model at {counsel.model.host} proposes this",
@@ -210,14 +253,25 @@ async def proposals(
                 undo="sophia rollback",
             )
         )
-    return tuple(made), told(advice, seen, counsel.veil, counsel.engine)
+    return tuple(made)
 
 
-async def explanations(zones: Sequence[Zone], findings: Sequence[Finding], counsel: Counsel) -> tuple[Told, ...]:
-    """What a model says of findings, in the order it ranks them."""
+async def explanations(
+    settings: Settings | None,
+    zones: Sequence[Zone],
+    now: datetime,
+    findings: Sequence[Finding],
+    by_rules: Sequence[Proposal],
+    counsel: Counsel,
+) -> tuple[tuple[Told, ...], tuple[Proposal, ...]]:
+    """What a model says of findings, in the order it ranks them, and what it proposes beside the rules."""
     seen = advice_evidence(zones, findings)
     advice = await counsel.ask(advice_prompt(seen.facts), decoded_advice)
-    return () if advice is None else told(advice, seen, counsel.veil, counsel.engine)
+    if advice is None:
+        return (), ()
+    taken = {claim for proposal in by_rules for change in proposal.changes for claim in claims(change)}
+    made = await _made(advice, seen, zones, settings, now, counsel, taken, len(by_rules) + 1)
+    return told(advice, seen, counsel.veil, counsel.engine), made
 
 
 def told(advice: Advice, seen: Evidence, veil: Veil, by: str) -> tuple[Told, ...]:
@@ -225,7 +279,7 @@ def told(advice: Advice, seen: Evidence, veil: Veil, by: str) -> tuple[Told, ...
     found: dict[str, Told] = {}
     for one in sorted(advice.explained, key=lambda one: (one.rank, one.finding)):
         if one.finding in seen.findings and one.finding not in found and one.text.strip():
-            text = _LINK.sub(LINK, veil.shown(one.text))
+            text = LINKS.sub(LINK, veil.shown(one.text))
             found[one.finding] = Told(one.finding, len(found) + 1, text, by)
     return tuple(found.values())
 

@@ -1,4 +1,7 @@
-"""Quoted evidence: text piped in beside a question, searched for what is known here. It is never read as a wish."""
+"""Quoted evidence: text piped in beside a question, searched for what is known here. It is never read as a wish.
+
+No line of it leaves this machine: a model is told what it names of ours, as typed facts, and answers in prose.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sophia_cli.checks.registry import CHECKS
-from sophia_cli.core.dns import Zone
+from sophia_cli.core.dns import Record, Zone
 from sophia_cli.core.errors import SophiaError
+from sophia_cli.core.language import Prompt
 from sophia_cli.flows.plan import observe
 from sophia_cli.flows.reply import Reply, World
+from sophia_cli.flows.summary import Summary, prose
+from sophia_cli.reasoning.evidence import typed
+from sophia_cli.reasoning.grounding import LONGEST_SENTENCE
+from sophia_cli.reasoning.prompts import quoted_prompt
 
 MOST_BYTES = 256 * 1024
 _MOST_NAMES = 20
+MOST_ROWS = 40  # that a model is told
 _HOST = re.compile(
     r"(?<![\w.-])(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9](?![\w-])", re.IGNORECASE
 )
@@ -49,6 +58,11 @@ class Quoted:
     findings: tuple[str, ...]
     runs: tuple[str, ...]
     signs: tuple[tuple[str, int], ...]
+
+    @property
+    def id(self) -> str:
+        """What an answer cites it by."""
+        return f"stdin:{self.digest}"
 
     def data(self) -> dict[str, Any]:
         """The public shape (`quoted` of `sophia.ask/1`). It holds no line of the text."""
@@ -87,18 +101,61 @@ async def beside(reply: Reply, text: str, world: World, *, cut: bool = False) ->
 
     A question that the grammar cannot place is answered with that alone, when it names anything known.
     """
+    found, zones = await _looked_up(text, world, cut=cut)
+    told = _told(found, zones)
+    evidence = (*reply.evidence, found.id, *found.findings, *found.runs)
+    unplaced = bool(reply.clarify) and len(reply.clarify) == 1 and len(told) > 1
+    said = await _said(reply.text, found, zones, world) if unplaced else None
+    data = found.data()
+    if said is not None:
+        data["model"] = said.data()
+        told += [
+            f"What {said.by} says of it; sophia did not check it:",
+            *(f"| {one}" for one in said.text.splitlines()),
+        ]
+    answer = "\n".join(part for part in (reply.answer, *told) if part)
+    return replace(reply, answer=answer, evidence=evidence, quoted=data, clarify=() if unplaced else reply.clarify)
+
+
+async def question_beside(question: str, text: str, world: World, *, cut: bool = False) -> Prompt | None:
+    """What a model is asked about quoted text that a question the grammar cannot place stands beside; None: nothing."""
+    found, zones = await _looked_up(text, world, cut=cut)
+    if len(question) > LONGEST_SENTENCE or "\n" in question or len(_told(found, zones)) < 2:
+        return None
+    return quoted_prompt(_facts(question, found, zones))
+
+
+async def _looked_up(text: str, world: World, *, cut: bool) -> tuple[Quoted, list[Zone]]:
     runs = [run.id for run in await world.ground.store.journal.runs()]
     found = quoted(text, [zone.name for zone in world.settings.zones], runs, cut=cut)
     zones: list[Zone] = []
     with contextlib.suppress(SophiaError):  # what cannot be read now is told as such, name by name
         zones = [seen.zone for seen in await observe(world.settings, world.ground.targets, world.ground.store)]
-    told = _told(found, zones)
-    evidence = (*reply.evidence, f"stdin:{found.digest}", *found.findings, *found.runs)
-    answer = "\n".join(part for part in (reply.answer, *told) if part)
-    unplaced = bool(reply.clarify) and len(reply.clarify) == 1 and len(told) > 1
-    return replace(
-        reply, answer=answer, evidence=evidence, quoted=found.data(), clarify=() if unplaced else reply.clarify
-    )
+    return found, zones
+
+
+async def _said(question: str, found: Quoted, zones: Sequence[Zone], world: World) -> Summary | None:
+    """A model's prose about the question and the typed facts; it names ids and can be nothing but text."""
+    if world.counsel is None or len(question) > LONGEST_SENTENCE or "\n" in question:
+        return None
+    facts = _facts(question, found, zones)
+    ids = [found.id, *found.findings, *found.runs, *(row["id"] for row in facts["records"])]
+    return await prose(quoted_prompt(facts), ids, world.counsel, lambda text: None)
+
+
+def _facts(question: str, found: Quoted, zones: Sequence[Zone]) -> dict[str, Any]:
+    """What of quoted text may be told, its origin `pasted`: names of ours and known signs, and our records of the names."""
+    there = [host for host in found.hosts if _rows_at(host, zones)]  # a label that is an order has no record
+    rows = [(zone, row) for host in there for zone, row in _rows_at(host, zones)][:MOST_ROWS]
+    absent = len(found.hosts) - len(there)
+    return {
+        "question": question,
+        "pasted": {**found.data(), "id": found.id, "hosts": there, "hosts_without_records": absent},
+        "records": [
+            {"id": f"r{number}", "zone": zone.name, "name": row.name, "type": row.type, "is": typed(row)}
+            for number, (zone, row) in enumerate(rows, 1)
+        ],
+    }
 
 
 def _told(found: Quoted, zones: Sequence[Zone]) -> list[str]:
@@ -115,9 +172,18 @@ def _told(found: Quoted, zones: Sequence[Zone]) -> list[str]:
 
 
 def _there(host: str, zones: Sequence[Zone]) -> str:
-    for zone in sorted(zones, key=lambda zone: -len(zone.name)):
-        if host == zone.name or host.endswith("." + zone.name):
-            rows = zone.at(host.removesuffix(zone.name).rstrip(".") or "@")
-            held = ", ".join(f"{row.type} {row.value[:60]}" for row in rows[:5])
-            return f"{held} (dns:{zone.name})" if held else f"dns:{zone.name} has no record of that name"
-    return "it could not be looked up"
+    zone = _zone_of(host, zones)
+    if zone is None:
+        return "it could not be looked up"
+    held = ", ".join(f"{row.type} {row.value[:60]}" for _, row in _rows_at(host, zones)[:5])
+    return f"{held} (dns:{zone.name})" if held else f"dns:{zone.name} has no record of that name"
+
+
+def _zone_of(host: str, zones: Sequence[Zone]) -> Zone | None:
+    inside = [zone for zone in zones if host == zone.name or host.endswith("." + zone.name)]
+    return max(inside, key=lambda zone: len(zone.name), default=None)
+
+
+def _rows_at(host: str, zones: Sequence[Zone]) -> list[tuple[Zone, Record]]:
+    zone = _zone_of(host, zones)
+    return [] if zone is None else [(zone, row) for row in zone.at(host.removesuffix(zone.name).rstrip(".") or "@")]

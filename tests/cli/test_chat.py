@@ -34,10 +34,16 @@ def test_a_follow_up_changes_one_thing_of_the_sentence_before(acme: Shop) -> Non
         assert "ttl 600" in said(child, "make it 600 instead").lower()
         other = said(child, "and old too")
         assert "set the A record old.acme.example to 203.0.113.99" in other
+        assert "203.0.113.10 -> 203.0.113.99" in other  # what was on the table stays there
         why = said(child, "why?")
-        assert "You said: and old too" in why
+        assert "You said: make it 600 instead; and old too" in why
         assert "asked for" in why
         assert "Policy (" in why
+        last = said(child, "make it 203.0.113.77 instead")
+        assert "203.0.113.10 -> 203.0.113.99" in last
+        assert "203.0.113.30 -> 203.0.113.77" in last
+        assert "takes the place of the plan before" in said(child, "point x1 at 203.0.113.5")
+        assert "api" not in said(child, "/plan")
         child.sendline("/quit")
         assert ended(child) == 0
     assert acme.rows() == BEFORE

@@ -291,6 +291,28 @@ def test_a_client_that_cannot_ask_a_person_is_refused(acme: Shop, mode: str) -> 
     assert acme.rows() == BEFORE
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_person_who_never_answers_holds_nobody_up_and_applies_nothing(acme: Shop, mode: str) -> None:
+    acme.environment(MOVED, more=UNATTENDED)
+    plan = approved(acme)
+    never = asyncio.Event()
+
+    async def silent(context: Any, params: Any) -> ElicitResult:
+        await never.wait()
+        raise AssertionError
+
+    async def go() -> None:
+        async with client(acme, allow_apply=True, person=silent, mode=mode) as found:  # type: ignore[arg-type]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await found.call_tool("sophia_plan_apply", dict(plan))
+            zone = await asked(found, "sophia_zone_show", domain=DOMAIN)
+            assert len(zone["data"]["records"]) == len(ROWS)
+
+    asyncio.run(go())
+    assert acme.rows() == BEFORE
+
+
 def test_a_plan_that_was_not_approved_in_sophia_is_not_even_asked_about(acme: Shop) -> None:
     acme.environment(MOVED)  # unattended approvals do not count here
     plan = approved(acme)
@@ -399,7 +421,14 @@ def test_over_http_nothing_is_answered_without_the_token(acme: Shop) -> None:
                 assert "sophia_" not in answer.text
             known = {"Authorization": f"Bearer {token}"}
             assert (await plain.post(address, json=call, headers={**known, "Host": "evil.example"})).status_code == 421
+            for origin in ("http://evil.example", "null", "http://127.0.0.1.evil.example"):
+                assert (await plain.post(address, json=call, headers={**known, "Origin": origin})).status_code == 403
             assert (await plain.get(address.replace("/mcp", "/"), headers=known)).status_code == 404
+            twice = [("Authorization", f"Bearer {token}"), ("Authorization", "Bearer x")]
+            assert (await plain.post(address, json=call, headers=twice)).status_code == 401
+            large = b'{"jsonrpc": "2.0", "id": 1, "method": "' + b"x" * 2_000_000 + b'"}'
+            sent = {**known, "Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+            assert (await plain.post(address, content=large, headers=sent)).status_code == 413
         async with (
             httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
             Client(streamable_http_client(address, http_client=http)) as found,

@@ -41,10 +41,13 @@ class Stage:
     def run(self, *words: str) -> Any:
         return self.shop.run(*words)
 
+    def log(self) -> dict[str, Any]:
+        """The audit log and whether its chain holds (`sophia.audit/1`)."""
+        return self.shop.run("audit", "show", "-o", "json").data  # type: ignore[no-any-return]
+
     def audit(self, action: str) -> list[dict[str, Any]]:
         """The audited events of one action."""
-        ran = self.shop.run("audit", "show", "-o", "json")
-        return [event for event in ran.data["events"] if event["action"] == action]
+        return [event for event in self.log()["events"] if event["action"] == action]
 
 
 def _quoted(text: str) -> str:

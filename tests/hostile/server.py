@@ -47,6 +47,19 @@ class Exchange:
         self.handler.end_headers()
         self.handler.wfile.write(body)
 
+    def stream(self, *events: str, ends: bool = True) -> None:
+        """Server-sent events: these lines as they are; `ends` closes the body as it should be."""
+        self.handler.send_response(200)
+        self.handler.send_header("Content-Type", "text/event-stream")
+        self.handler.send_header("Transfer-Encoding", "chunked")
+        self.handler.end_headers()
+        for event in events:
+            raw = f"{event}\n\n".encode("utf-8", "surrogatepass")
+            self.handler.wfile.write(b"%x\r\n%s\r\n" % (len(raw), raw))
+            self.handler.wfile.flush()
+        if ends:
+            self.handler.wfile.write(b"0\r\n\r\n")
+
     def completion(self, content: Any, usage: Any = None, **message: Any) -> None:
         self.send(200, json.dumps(completion(content, usage, **message)).encode())
 
@@ -77,6 +90,15 @@ def completion(content: Any, usage: Any = None, finish: str = "stop", **message:
         ],
         "usage": usage or {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
     }
+
+
+def piece(text: Any = None, finish: str | None = None, **delta: Any) -> str:
+    """One event of a stream (platform.openai.com/docs/api-reference/chat/streaming)."""
+    said = {**({} if text is None else {"content": text}), **delta}
+    return "data: " + json.dumps({"choices": [{"index": 0, "delta": said, "finish_reason": finish}]})
+
+
+DONE = "data: [DONE]"
 
 
 @dataclass
@@ -155,10 +177,12 @@ def change(action: str, zone: str = "acme.example", **more: Any) -> dict[str, An
 def advises(
     build: Callable[[dict[str, Any]], list[tuple[str, list[dict[str, Any]]]]], text: str = "It matters."
 ) -> Play:
-    """Proposals built from the facts that came, and `text` as the explanation of each finding."""
+    """Proposals built from the facts that came, `text` as the explanation of each finding, and as every prose."""
 
     def play(exchange: Exchange) -> None:
         facts = exchange.got.facts
+        if "findings" not in facts:
+            return exchange.completion(text)
         proposals = [{"finding": finding, "changes": changes} for finding, changes in build(facts)]
         explained = [
             {"finding": one["finding"], "rank": number, "text": text} for number, one in enumerate(facts["findings"], 1)

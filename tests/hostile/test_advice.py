@@ -68,6 +68,24 @@ def test_no_flag_takes_a_models_proposal_and_accepting_it_wants_an_approval(stag
     assert_held(stage, ran)
 
 
+@pytest.mark.parametrize("form", ["text", "markdown", "json"])
+def test_an_analysis_shows_what_a_model_proposes_by_its_source_and_takes_none_of_it(stage_of: Any, form: str) -> None:
+    stage = stage_of(play=advises(drops_old))
+    ran = stage.run("analyze", "--ai-enhanced", "-o", form)
+    assert_held(stage, ran, rows=BEFORE)
+    if form == "json":
+        (one,) = ran.data["model_proposals"]
+        assert (one["source"], one["changes"][0]["action"]) == (f"model:{stage.model.host}", "delete")
+        assert one["changes"][0]["risk"] == "high"
+        assert ran.data["findings"] == stage.run("analyze", "-o", "json").data["findings"]
+    else:
+        assert "203.0.113.30 ttl 1800" in ran.out.replace("\\", "")
+        assert "nothing of it is done without a recorded approval" in ran.out
+    for words in (("--accept", "safe"), ("--accept", "DNS-SPECIAL-IP")):
+        stage.run("analyze", "--ai-enhanced", "--fix", *words, "--yes", "--confirm", "acme.example")
+        assert OLD in stage.shop.rows()
+
+
 def test_36_thirty_small_plans_in_a_row_change_nothing(stage_of: Any) -> None:
     stage = stage_of(play=advises(shortens))
     id = the_models(stage)

@@ -39,7 +39,7 @@ def test_a_reading_that_only_a_model_makes_is_shown_and_exits_3_without_a_person
         assert {change["source"] for change in ran.data["plan"]["changes"]} == {f"model:{stage.model.host}"}
         assert ran.data["plan"]["verdict"]["decision"] == "ask"
         assert ran.data["runs"] == []
-        assert "sophia record set --target dns:acme.example api A 203.0.113.9" in ran.error["hint"]
+        assert "sophia record set api.acme.example A 203.0.113.9" in ran.error["hint"]
         assert_held(stage, ran, code=3, rows=BEFORE)
     assert stage.shop.file.read_text() == before
 
@@ -180,6 +180,11 @@ def test_pseudonyms_come_back_in_a_reading_but_never_a_secret(stage_of: Any) -> 
     assert leaks(stage.model) == []
 
 
+def wire(body: Any) -> bytes:
+    """A body as bytes, its keys in one order: JSON gives the order no meaning (RFC 8259 4)."""
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
 def test_show_payload_prints_what_would_leave_byte_for_byte_and_sends_nothing(stage_of: Any) -> None:
     stage = stage_of(play=says({"understood": False, "intents": []}))
     text = f"kindly the blorb {SECRETS[0]} thing"
@@ -200,11 +205,7 @@ def test_show_payload_prints_what_would_leave_byte_for_byte_and_sends_nothing(st
             else ("plan", "--ai-enhanced", "--set", "dns.ttl=1800")
         )
         if words[0] != "deploy":
-            got = stage.model.requests[0].body
-            got["messages"][1]["content"] = json.loads(got["messages"][1]["content"])
-            mine = request["body"]
-            mine["messages"][1]["content"] = json.loads(mine["messages"][1]["content"])
-            assert got == mine
+            assert wire(stage.model.requests[0].body) == wire(request["body"])
         stage.model.requests.clear()
     understood = stage.run("ask", "point api at 203.0.113.9", "--show-payload")
     assert understood.data["requests"] == []

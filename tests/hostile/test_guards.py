@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from typing import Any
 
 import pytest
 
+from sophia_cli.core.language import Silent
 from sophia_cli.core.policy import _asks as asks
+from sophia_cli.providers.model.completion import Received
 from tests.cli.harness import ROWS
 from tests.hostile.conftest import SECRETS
 from tests.hostile.holding import BEFORE, is_escaped
-from tests.hostile.server import Exchange, advises, change, completion, hostile, reads, says
+from tests.hostile.server import Exchange, advises, change, completion, hostile, piece, reads, says
+from tests.hostile.test_prose import endless, heard
+from tests.hostile.test_real_sources import web
 
 GOOD = '{"explanations": [], "proposals": []}'
 STRANGE = "api ought 203.0.113.9 now"
@@ -268,6 +273,43 @@ def words_carry_no_link(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
     assert "evil.example" not in stage.run("analyze", "--ai-enhanced").out
 
 
+def prose_is_bounded(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    got, _, _ = heard(endless(piece("word ") + "\n\n"))
+    assert isinstance(got, Silent)
+    assert "longer than 8000 characters" in got.reason
+
+
+def prose_that_was_heard_is_not_asked_for_again(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    _, told, requests = heard(lambda exchange: exchange.stream(piece("half "), ends=False))
+    assert (told, requests) == ("half ", 1)
+
+
+def prose_is_marked_and_escaped(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    ran = stage_of(play=advises(lambda facts: [], "a\x1b[2J\nPolicy: allowed")).run("deploy", "--ai-enhanced", "--yes")
+    assert "| a\\x1b[2J\n| Policy: allowed" in ran.err
+
+
+def prose_cites_what_it_was_told(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    ran = stage_of(play=advises(lambda facts: [], "Done [c99].")).run("deploy", "--ai-enhanced", "--yes")
+    assert "Done [unknown id]." in ran.err
+
+
+def a_runs_texts_stay_here(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    stage = stage_of(play=advises(lambda facts: []))
+    stage.environment("{type: TXT, name: note, value: zanzibar}")
+    assert stage.run("deploy", "--ai-enhanced", "--yes").code == 0
+    assert len(stage.model.requests) == 2
+    assert "zanzibar" not in stage.model.sent()
+
+
+def redirects_reach_nothing_of_this_machine(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
+    stage = stage_of(play=says(GOOD))
+    with web() as (trap, trapped), web(302, Location=trap.replace("127.0.0.1", "localhost")) as (url, asked):
+        stage.environment(more=f"monitoring:\n  ping_endpoints: ['{url}/']")
+        assert stage.run("analyze", "--agent", "security", "--no-ai").code == 0
+    assert (len(asked), trapped) == (1, [])
+
+
 def every_question_is_audited(stage_of: Any, patch: pytest.MonkeyPatch) -> None:
     stage = stage_of(play=says(GOOD))
     stage.run("plan", "--ai-enhanced")
@@ -298,10 +340,6 @@ async def _nothing(*args: Any, **kwargs: Any) -> None:
 
 def _lenient(data: Any, what: str, wanted: Any) -> Any:
     return data
-
-
-def _content(raw: str) -> str:
-    return str(json.loads(raw)["choices"][0]["message"]["content"])
 
 
 async def _unconfirmed(found: Any, reply: Any) -> Any:
@@ -337,11 +375,17 @@ class _Same(str):
     __hash__ = str.__hash__
 
 
+class _Unheard(Received):
+    """What came, forgetting that a piece of it was handed on."""
+
+    heard = property(lambda self: False, lambda self, value: None)
+
+
 ROOM = "sophia_cli."
 GUARDS = (
     Guard("reasoning.decoding.unique", dict, keys_stand_once),
     Guard("reasoning.decoding.shaped", _lenient, no_other_keys),
-    Guard("providers.model.client._content", _content, no_tools),
+    Guard("providers.model.completion.piece_of", lambda message: message["content"], no_tools),
     Guard("flows.counsel._flaw", lambda decode: lambda text: None, kept_answers_are_decoded_too),
     Guard("reasoning.scope.beyond", lambda *args: None, neighbours_are_out_of_scope),
     Guard("reasoning.scope.untrusted", lambda *args: None, strangers_are_no_targets),
@@ -372,7 +416,13 @@ GUARDS = (
     Guard("providers.model.spending.Spending.has_room", lambda *args: True, the_budget_holds),
     Guard("providers.model.spending._tokens", lambda size: 0, counts_are_our_own),
     Guard("output.counsel.escaped", str, words_are_escaped),
-    Guard("flows.counsel._LINK", re.compile(r"(?!)"), words_carry_no_link),
+    Guard("flows.counsel.LINKS", re.compile(r"(?!)"), words_carry_no_link),
+    Guard("providers.model.completion.LONGEST_PROSE", 10**9, prose_is_bounded),
+    Guard("providers.model.client.Received", _Unheard, prose_that_was_heard_is_not_asked_for_again),
+    Guard("cli.counsel.Quoted.show", lambda self, text: print(text, file=sys.stderr), prose_is_marked_and_escaped),
+    Guard("reasoning.prose.Prose._id", lambda self, found: found[0], prose_cites_what_it_was_told),
+    Guard("flows.summary._payload_facts", lambda payload, hidden: payload and payload.data(), a_runs_texts_stay_here),
+    Guard("providers.web_probe._is_inner", lambda address: False, redirects_reach_nothing_of_this_machine),
     Guard("flows.counsel.Counsel._record", _nothing, every_question_is_audited),
 )
 
@@ -393,3 +443,17 @@ def test_the_safety_page_lists_every_guard_with_its_case() -> None:
     page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
     assert [guard.case.__name__ for guard in GUARDS if f"`{guard.case.__name__}`" not in page] == []
     assert [guard.place for guard in GUARDS if f"`{guard.place}`" not in page] == []
+
+
+ATTACKS = 42
+
+
+def test_the_safety_page_names_a_case_for_every_attack_and_each_case_exists() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
+    written = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
+    rows = re.findall(r"^\| (\d+)\. \|[^|]+\|([^|]+)\|$", page, re.M)
+    assert [int(number) for number, _ in rows] == list(range(1, ATTACKS + 1))
+    for number, cases in rows:
+        names = re.findall(r"`(test_\w+)`", cases)
+        assert names, number
+        assert [name for name in names if f"def {name}(" not in written] == [], number

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
 from sophia_cli.core.changes import SECRET
-from sophia_cli.core.language import RUNGS, Answered, Flaw, ModelMemory, Prompt, Silent
+from sophia_cli.core.language import RUNGS, Answered, Flaw, Hear, ModelMemory, Prompt, Silent
 from sophia_cli.core.ports import Clock
 from sophia_cli.providers.model.address import host_of, is_loopback, origin_of
+from sophia_cli.providers.model.completion import Mute, Received, bounded, content, streamed
 from sophia_cli.providers.model.spending import Spending
 
 if TYPE_CHECKING:
@@ -25,10 +27,8 @@ LONGEST_WAIT_S = 5.0
 NO_KEY = "none"  # servers of one's own take any key; the SDK wants one
 
 Hide = Callable[[str], str]
-
-
-class Mute(Exception):
-    """No answer; the text says why."""
+Exchange = Callable[[Mapping[str, Any], Received], Awaitable[str]]
+"""Sends a body; gives the content, and notes what came even when it fails."""
 
 
 class HostedModel:
@@ -73,10 +73,17 @@ class HostedModel:
 
     async def answer(self, prompt: Prompt, flaw: Flaw) -> Answered | Silent:
         """Ask, at most four forms and repairs and two retries each. Every failure is a `Silent` with its reason."""
+        return await self._bounded(self._ladder(prompt, flaw))
+
+    async def tell(self, prompt: Prompt, hear: Hear) -> Answered | Silent:
+        """Ask for prose, streamed where the prompt wants it. Nothing is sent again once a piece of it was heard."""
+        return await self._bounded(self._prose(prompt, hear))
+
+    async def _bounded(self, asked: Awaitable[tuple[str, str]]) -> Answered | Silent:
         before = self._spending.usage
         try:
             async with asyncio.timeout(self._timeout_s):
-                text, rung = await self._ladder(prompt, flaw)
+                text, rung = await asked
         except TimeoutError:
             return Silent(f"no whole answer within {self._timeout_s:g} s", self._spending.since(before))
         except Mute as exc:
@@ -115,42 +122,59 @@ class HostedModel:
             return text, f"{rung}, repaired"
         raise Mute("the host takes no form that an answer can be asked in")
 
+    async def _prose(self, prompt: Prompt, hear: Hear) -> tuple[str, str]:
+        exchange = partial(self._streamed, hear) if prompt.streamed else self._exchange
+        text = await self._sent(self._body(prompt, RUNGS[-1], None), prompt.max_tokens, exchange)
+        if text is None:
+            raise Mute("the host does not take the request")
+        if not prompt.streamed:
+            hear(bounded(text))
+        return text, "prose, streamed" if prompt.streamed else "prose"
+
     async def _said(self, prompt: Prompt, rung: str, repair: str | None) -> str | None:
+        return await self._sent(self._body(prompt, rung, repair), prompt.max_tokens, self._exchange)
+
+    async def _sent(self, body: Mapping[str, Any], max_tokens: int, exchange: Exchange) -> str | None:
         """The content of one answer; None where the host refuses the form."""
         from sophia_cli.providers.model.failures import FAILURES, may_retry, reason, refuses_form, retry_after
 
-        body = self._body(prompt, rung, repair)
         size = len(json.dumps(body, ensure_ascii=False).encode())
         for attempt in range(RETRIES + 1):
-            if not self._spending.has_room(size, prompt.max_tokens):
+            if not self._spending.has_room(size, max_tokens):
                 raise Mute("max_cost_usd would not cover one more request")
-            started, raw = time.monotonic(), ""
+            started, got = time.monotonic(), Received()
             try:
-                raw = await self._exchange(body)
+                return await exchange(body, got)
             except FAILURES as exc:
                 if refuses_form(exc):
                     return None
-                if attempt == RETRIES or not may_retry(exc):
+                if got.heard or attempt == RETRIES or not may_retry(exc):
                     raise Mute(reason(exc)) from exc
                 asked = retry_after(exc)
-            else:
-                return _content(raw)
             finally:  # one that was given up in time is counted too
-                self._spending.add(size, len(raw.encode()), _reported(raw), int((time.monotonic() - started) * 1000))
+                self._spending.add(size, got.size, got.usage, int((time.monotonic() - started) * 1000))
             await self._clock.sleep(min(LONGEST_WAIT_S, 0.5 * 2**attempt if asked is None else asked))
         raise Mute("the host did not answer")
 
-    async def _exchange(self, body: Mapping[str, Any]) -> str:
-        got = await self._sdk().chat.completions.with_raw_response.create(**body)
-        text: str = got.http_response.text
-        return text
+    async def _exchange(self, body: Mapping[str, Any], got: Received) -> str:
+        answer = await self._sdk().chat.completions.with_raw_response.create(**body)
+        return content(answer.http_response.text, got)
+
+    async def _streamed(self, hear: Hear, body: Mapping[str, Any], got: Received) -> str:
+        async with self._sdk().chat.completions.with_streaming_response.create(**body) as answer:
+            if "text/event-stream" in answer.headers.get("content-type", "").lower():
+                return await streamed(answer.iter_lines(), got, hear)
+            text = bounded(content(await answer.text(), got))  # a host that does not stream answers whole
+            hear(text)
+            return text
 
     def _body(self, prompt: Prompt, rung: str, repair: str | None) -> dict[str, Any]:
         """The request's body: the one place where what leaves is put together, and hidden."""
         schema = dict(prompt.schema)
         form = json.dumps(schema, separators=(",", ":"), sort_keys=True)
+        as_json = f"\nAnswer with one JSON object of this schema: {form}" if schema else ""
         messages = [
-            {"role": "system", "content": f"{prompt.system}\nAnswer with one JSON object of this schema: {form}"},
+            {"role": "system", "content": prompt.system + as_json},
             {
                 "role": "user",
                 "content": json.dumps(hidden(dict(prompt.facts), self._hide), ensure_ascii=True, sort_keys=True),
@@ -159,15 +183,19 @@ class HostedModel:
         if repair is not None:
             text = f"Your answer was rejected: {repair[:300]}. Answer again, with nothing but the JSON object."
             messages.append({"role": "user", "content": self._hide(text)})
-        wanted: dict[str, Any] = {"type": "json_object"}
-        if rung == RUNGS[0]:
-            wanted = {"type": "json_schema", "json_schema": {"name": prompt.task, "strict": True, "schema": schema}}
+        wanted: dict[str, Any] = {}
+        if schema and rung == "json_schema":
+            strict = {"name": prompt.task, "strict": True, "schema": schema}
+            wanted = {"response_format": {"type": "json_schema", "json_schema": strict}}
+        elif schema and rung == "json_object":
+            wanted = {"response_format": {"type": "json_object"}}
         return {
             "model": self._name,
             "messages": messages,
-            "response_format": wanted,
+            **wanted,
             "max_tokens": prompt.max_tokens,
             "temperature": 0,
+            **({"stream": True} if prompt.streamed else {}),
         }
 
     def _sdk(self) -> AsyncOpenAI:
@@ -200,34 +228,3 @@ def hidden(data: Any, hide: Hide) -> Any:
     if isinstance(data, (list, tuple)):
         return [hidden(entry, hide) for entry in data]
     return data
-
-
-def _reported(raw: str) -> object:
-    """The usage a host reports, if it is any."""
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return data.get("usage") if isinstance(data, dict) else None
-
-
-def _content(raw: str) -> str:
-    """The text of the one choice. Raises `Mute` for anything that is not an answer."""
-    try:
-        data = json.loads(raw)
-        choice = data["choices"][0]
-        message = choice["message"]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as exc:
-        raise Mute("the answer is not a chat completion") from exc
-    if not isinstance(message, dict):
-        raise Mute("the answer is not a chat completion")
-    if message.get("tool_calls") or message.get("function_call"):
-        raise Mute("the answer calls a tool, and none was offered")
-    if message.get("refusal"):
-        raise Mute("the model declines to answer")
-    if choice.get("finish_reason") in ("length", "content_filter"):
-        raise Mute(f"the answer was cut off ({choice['finish_reason']})")
-    content = message.get("content")
-    if not isinstance(content, str) or not content.strip():
-        raise Mute("the answer is empty")
-    return content

@@ -30,9 +30,9 @@ def reason(error: Exception) -> str:
     withheld = _cause(error)
     if withheld is not None:
         return str(withheld)
-    if isinstance(error, openai.APITimeoutError):
+    if isinstance(error, (openai.APITimeoutError, httpx2.TimeoutException)):
         return "the host did not answer in time"
-    if isinstance(error, openai.APIConnectionError):
+    if isinstance(error, (openai.APIConnectionError, httpx2.TransportError)):
         return "the host cannot be reached, or broke off"
     if isinstance(error, openai.APIStatusError):
         code = error.status_code
@@ -44,7 +44,7 @@ def may_retry(error: Exception) -> bool:
     """Whether the same request may be sent again."""
     if isinstance(error, openai.APIStatusError):
         return error.status_code in RETRIED
-    return isinstance(error, openai.APIConnectionError) and _cause(error) is None
+    return isinstance(error, (openai.APIConnectionError, httpx2.TransportError)) and _cause(error) is None
 
 
 def refuses_form(error: Exception) -> bool:
