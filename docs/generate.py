@@ -208,9 +208,9 @@ def commands_markdown() -> str:
     """The page `docs/commands.md`: every command with its arguments and options, read from the Typer app."""
     import typer
 
-    from sophia_cli.cli.app import app
+    from sophia_cli.cli.app import application
 
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(application())
     everything = list(_commands(root, "sophia"))
     shared = _shared_names()
     lines = [

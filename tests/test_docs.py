@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import typer
 
-from sophia_cli.cli.app import app
+from sophia_cli.cli.app import application
 from sophia_cli.sandbox import running, seed
 from tests.cli.harness import run
 
@@ -142,7 +142,7 @@ def test_every_command_that_a_page_shows_parses() -> None:
 
 def page_is_command(line: str) -> bool:
     """Usage lines of the reference (words in capitals) are no commands."""
-    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    known = set(typer.main.get_command(application()).commands)  # type: ignore[attr-defined]
     words = line.split()
     return words[1] in known and not any(word.isupper() for word in words[2:])
 

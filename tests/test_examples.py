@@ -13,7 +13,7 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
-from sophia_cli.cli.app import app
+from sophia_cli.cli.app import application
 from tests.cli.harness import run
 from tests.providers.pulumi.cli import CLI
 
@@ -280,7 +280,7 @@ def test_every_command_line_of_the_workflow_parses() -> None:
 
 def parse(words: list[str]) -> None:
     """Parse a command line against the real app, without running it. Raises typer's usage error."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(application())
     context = command.make_context("sophia", list(words))
     while hasattr(command, "resolve_command"):
         rest = [*context._protected_args, *context.args]

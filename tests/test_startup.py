@@ -84,6 +84,19 @@ def test_master_files_are_read_by_dnspython_and_by_nothing_else_that_is_heavy(fo
     assert loaded(folder, *words) & set(HEAVY) <= {"dns"}
 
 
+def test_a_domain_by_dns_alone_loads_no_yaml_no_http_client_and_nothing_of_environments(tmp_path: Path) -> None:
+    words = ("analyze", "example.com", "--resolver", "127.0.0.1:1")
+    assert loaded(tmp_path, *words, code=1) & {"httpx", "httpx2", "ruamel", "cryptography", "rich"} == set()
+
+
+def test_a_call_of_one_command_imports_the_modules_of_no_other(tmp_path: Path) -> None:
+    code = "from sophia_cli.cli.app import main; main(['freeze', '--help'])"
+    found = {name for name in _modules_after(f"import sys, os; sys.stdout = open(os.devnull, 'w'); {code}; "
+                                             "sys.stdout = sys.__stdout__") if name.startswith("sophia_cli.cli.")}  # fmt: skip
+    assert "sophia_cli.cli.freeze" in found
+    assert found & {"sophia_cli.cli.analyze", "sophia_cli.cli.cert", "sophia_cli.cli.runtime"} == set()
+
+
 def test_help_loads_no_part_of_rich_and_no_yaml(folder: Path) -> None:
     assert loaded(folder, "--help") & {"rich", "ruamel", "pydantic"} == set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from sophia_cli.agents.proposals import Offer, answers, offers
 from sophia_cli.checks.facts import NO_BACKGROUND, Background, Facts, Place, Registration
@@ -14,8 +14,10 @@ from sophia_cli.checks.registry import examine
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.errors import IncompleteRead, UsageError
 from sophia_cli.core.findings import Finding, NotTested, Proposal
-from sophia_cli.core.ports import ReadPort
-from sophia_cli.core.settings import Settings
+
+if TYPE_CHECKING:
+    from sophia_cli.core.ports import ReadPort
+    from sophia_cli.core.settings import Settings
 
 # What flows and the command line need to hand facts to an agent; they import no checks themselves.
 __all__ = [

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia_cli.agents.base import Specialist
 from sophia_cli.agents.proposals import Offer
-from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import mend
 from sophia_cli.core.costs import Cost, run_rate, service_cost
 from sophia_cli.core.dns import ADDRESS_TYPES, APEX, is_parking_pair
-from sophia_cli.core.settings import Service, Settings
+
+if TYPE_CHECKING:
+    from sophia_cli.checks.facts import Facts
+    from sophia_cli.core.settings import Service, Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import mend, set_ttl
 from sophia_cli.checks.performance import LONG, SHORT
 from sophia_cli.core.dns import DEFAULT_TTL, Record
+from sophia_cli.core.traffic_advice import advise
 
 _STEADY = frozenset({"MX", "TXT", "CAA", "NS"})
 _MOVING = frozenset({"A", "AAAA", "ALIAS", "CNAME"})
@@ -16,6 +17,8 @@ _AUTOMATIC = DEFAULT_TTL - 1  # what the web console's "Automatic" reads back as
 
 class SophiaPerformanceAgent(Specialist):
     """TTLs, alias chains, IPv6, resolution and answer times.
+
+    Where a log was given it proposes the TTLs that the log suggests, whatever the level.
 
     What it tunes, by `optimization_level`: conservative nothing; balanced raises TTLs from 300 up to 1798 seconds of
     records that rarely change (MX, TXT, CAA, NS) to 3600, where the environment gives none; aggressive does so for all
@@ -26,7 +29,10 @@ class SophiaPerformanceAgent(Specialist):
     name = "performance"
 
     def tune(self, facts: Facts) -> list[Offer]:
-        """Longer TTLs for what does not move."""
+        """Longer TTLs for what a log shows to be asked for all the time, and for what does not move."""
+        return [*_by_traffic(facts), *self._by_level(facts)]
+
+    def _by_level(self, facts: Facts) -> list[Offer]:
         if facts.settings is None or not facts.settings.intelligence.enabled:
             return []
         wishes = facts.settings.intelligence
@@ -41,6 +47,17 @@ class SophiaPerformanceAgent(Specialist):
             moving = [row for row in facts.zone.records if row.type in _MOVING and _is_middling(row)]
             offered += _offer(facts, moving, "optimization_level is aggressive, and nothing scales by itself")
         return offered
+
+
+def _by_traffic(facts: Facts) -> list[Offer]:
+    """What a log suggests and needs no value from anybody: the other advice names what a person has to supply."""
+    traffic = facts.background.traffic
+    found = []
+    for advice in () if traffic is None else advise(traffic, (facts.zone,)):
+        fix = None if advice.needs else mend(facts, "TRAFFIC-TTL", advice.why, *advice.changes)
+        if fix is not None:
+            found.append(Offer("", "TRAFFIC-TTL", f"{advice.name}: {advice.why}", fix))
+    return found
 
 
 def _is_middling(row: Record) -> bool:

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from sophia_cli.checks.facts import Facts
-from sophia_cli.checks.txt import tokens
 from sophia_cli.core.changes import SECRET
+from sophia_cli.core.leaks import tokens
 
 _SHORTEST_SECRET = 4  # characters; shorter texts would tear holes into every word
 

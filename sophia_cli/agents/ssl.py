@@ -6,7 +6,7 @@ import re
 
 from sophia_cli.agents.base import Specialist
 from sophia_cli.agents.proposals import Offer
-from sophia_cli.checks.caa import issuer_of, parse
+from sophia_cli.checks.caa import issuer_of, our_account, parse
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import mend, set_value
 from sophia_cli.checks.tls_tuning import expected, seen, setting
@@ -69,7 +69,9 @@ def _bound(facts: Facts) -> list[Offer]:
 
 
 def account_of(facts: Facts, issuer: str) -> str | None:
-    """The account at an authority that a standing challenge record of the zone names (draft-ietf-acme-dns-persist 3.1)."""
+    """Our account at the authority, else the one a standing challenge record names (draft-ietf-acme-dns-persist 3.1)."""
+    if (ours := our_account(facts)) is not None:
+        return ours
     for row in facts.zone.records:
         if row.type == "TXT" and row.name.split(".")[0] == "_validation-persist":
             named = _PERSISTENT.match(row.value)

@@ -6,13 +6,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from sophia_cli.checks.facts import Facts
-from sophia_cli.checks.found import finding, mend
+from sophia_cli.checks.found import finding, mend, set_value
 from sophia_cli.checks.lookup import parent
 from sophia_cli.checks.serving import InUse, covers, serving
+from sophia_cli.core.certificates import directories
 from sophia_cli.core.dns import APEX, Record, relative
 from sophia_cli.core.findings import Finding
+
+if TYPE_CHECKING:
+    from sophia_cli.core.settings import Ssl
 
 # `ssl.provider` -> the name the authority goes by in CAA (its own certification practice statement).
 ISSUERS = {
@@ -27,6 +32,8 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _ISSUER = re.compile(
     rf"\s*(?P<name>{_LABEL}(?:\.{_LABEL})*)?\s*(?P<rest>(?:;\s*(?:[A-Za-z0-9-]+=[\x21-\x3a\x3c-\x7e]*\s*(?:;|\Z|(?=;))?\s*)*)?)\Z"
 )
+_ACCOUNT = re.compile(r";\s*accounturi=([\x21-\x3a\x3c-\x7e]*)", re.I)
+_BY_SETTING = "ssl.provider"
 _IODEF = re.compile(r"(?:mailto:[^\s]+@[^\s]+|https?://[^\s]+)\Z", re.I)
 
 
@@ -67,9 +74,18 @@ def none(facts: Facts) -> Iterator[Finding]:
 
 def issuer_of(facts: Facts) -> str | None:
     """The CAA name of the authority that the environment uses."""
-    if facts.settings is None or facts.settings.ssl.provider is None:
+    return None if facts.settings is None else _issuer(facts.settings.ssl)
+
+
+def _issuer(ssl: Ssl) -> str | None:
+    return None if ssl.provider is None else ISSUERS.get(ssl.provider.strip().lower())
+
+
+def our_account(facts: Facts) -> str | None:
+    """The URL of our account at the authority that the environment prefers, once there is one."""
+    if facts.settings is None:
         return None
-    return ISSUERS.get(facts.settings.ssl.provider.strip().lower())
+    return next((facts.background.accounts.get(one) for one in directories(facts.settings.ssl)[:1]), None)
 
 
 def syntax(facts: Facts) -> Iterator[Finding]:
@@ -99,12 +115,16 @@ def _problem(row: Record) -> str | None:
 
 
 def _wanted(facts: Facts) -> list[InUse]:
-    """The authority that the environment names, for the names it is to certify."""
-    issuer = issuer_of(facts)
-    if issuer is None or facts.settings is None:
+    """The authorities that the environment names, for the names they are to certify."""
+    if facts.settings is None:
         return []
-    names = [name.lower() for name in facts.settings.ssl.domains] or [facts.zone.name]
-    return [InUse(name, (issuer,), "ssl.provider") for name in names]
+    ssl = facts.settings.ssl
+    found = []
+    for one in (ssl, *ssl.certificates.values()):
+        issuer = _issuer(one)
+        names = [name.lower() for name in one.domains] or ([] if ssl.names else [facts.zone.name])
+        found += [InUse(name, (issuer,), _BY_SETTING) for name in names if issuer is not None]
+    return found
 
 
 def _in_use(facts: Facts) -> list[InUse]:
@@ -125,13 +145,13 @@ def blocks(facts: Facts) -> Iterator[Finding]:
         place, rows = _in_force(facts, relative(host, facts.zone.name))
         tag = "issuewild" if star and any(caa.tag == "issuewild" for caa in rows) else "issue"
         limits = [caa for caa in rows if caa.tag == tag]
-        if (
-            not limits
-            or {caa.issuer for caa in limits} & set(used.issuers)
-            or (key := f"{place} {tag} {issuer}") in told
-        ):
+        if not limits or (key := f"{place} {tag} {issuer}") in told:
             continue
         told.add(key)
+        ours = [caa for caa in limits if caa.issuer in used.issuers]
+        if ours:
+            yield from _bound_to_another(facts, place, domain, ours, used)
+            continue
         good = Record(place, "CAA", f'0 {tag} "{issuer}"', limits[0].row.ttl)
         yield finding(
             facts, "CAA-BLOCKS", f"CAA at {place} does not let {issuer} issue for {domain}", (caa.row for caa in limits),
@@ -139,6 +159,22 @@ def blocks(facts: Facts) -> Iterator[Finding]:
             known_by=used.known_by,
             fix=mend(facts, "CAA-BLOCKS", f"{issuer} is the authority in use ({used.known_by})", (None, good)),
         )  # fmt: skip
+
+
+def _bound_to_another(facts: Facts, place: str, domain: str, ours: list[Caa], used: InUse) -> Iterator[Finding]:
+    """The authority may issue, but only for an account that is not ours, as after a move to another machine (RFC 8657 3)."""
+    account, named = our_account(facts), [_ACCOUNT.search(caa.value) for caa in ours]
+    if account is None or used.known_by != _BY_SETTING or any(one is None or one[1] == account for one in named):
+        return
+    edits = [
+        set_value(caa.row, f'{caa.flags} {caa.tag} "{_ACCOUNT.sub(f"; accounturi={account}", caa.value)}"')
+        for caa in ours[:1]
+    ]
+    yield finding(
+        facts, "CAA-BLOCKS", f"CAA at {place} lets {used.issuers[0]} issue for {domain} to another account than ours",
+        (caa.row for caa in ours), f"Name ours: accounturi={account}", issuer=used.issuers[0], domain=domain,
+        account=account, known_by=used.known_by, fix=mend(facts, "CAA-BLOCKS", "our account orders", *edits),
+    )  # fmt: skip
 
 
 def _in_force(facts: Facts, name: str) -> tuple[str, list[Caa]]:

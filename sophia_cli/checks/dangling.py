@@ -12,7 +12,7 @@ from sophia_cli.checks.found import Edit, finding, listed, mend, set_value
 from sophia_cli.checks.outside import known, look, unanswered
 from sophia_cli.checks.spf_cost import spf_rows
 from sophia_cli.checks.spf_terms import parse
-from sophia_cli.checks.takeover import Service, service_of
+from sophia_cli.checks.takeover import Service, claimable
 from sophia_cli.core.dns import Record
 from sophia_cli.core.dns_facts import Answer, CutServer, Question
 from sophia_cli.core.findings import Finding
@@ -130,24 +130,30 @@ def unclaimed(facts: Facts) -> Iterator[Finding]:
 
 
 def _unclaimed(facts: Facts, row: Record, service: Service, why: str, evidence: dict[str, Any]) -> Finding:
+    sure = (
+        ""
+        if service.grade == "open"
+        else " Others can claim it unless your account there proved the domain to be yours."
+    )
     return finding(
         facts, "DNS-DANGLE-SVC", f"{row.name} points at {service.name}, where nobody claims it: {why}", (row,),
-        "Claim the name at the service again, or delete the record.",
+        f"Claim the name at the service again, or delete the record.{sure}",
+        severity="critical" if service.grade == "open" else "medium",
         fix=mend(facts, "DNS-DANGLE-SVC", f"nobody claims the name at {service.name}", (row, None)),
-        service=service.name, **evidence,
+        service=service.name, grade=service.grade, **evidence,
     )  # fmt: skip
 
 
 def _at_services(facts: Facts) -> Iterator[tuple[Record, Service]]:
     for row in facts.zone.records:
-        service = service_of(row.value) if row.type in ("CNAME", "ALIAS") else None
+        service = claimable(row.value) if row.type in ("CNAME", "ALIAS") else None
         if service is not None:
             yield row, service
 
 
 def _claimable(row: Record, answer: Answer) -> Service | None:
     """The service whose missing name is the proof: those without a page of their own for it."""
-    service = service_of(row.value) if row.type in ("CNAME", "ALIAS") else None
+    service = claimable(row.value) if row.type in ("CNAME", "ALIAS") else None
     return service if service is not None and not service.page and answer.status == "nxdomain" else None
 
 

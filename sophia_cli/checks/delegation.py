@@ -155,6 +155,14 @@ def one_net(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def systems_unknown(facts: Facts) -> str | None:
+    """What prefixes do not tell of networks. There is no table of autonomous systems here, and none is asked for."""
+    return given(facts) or (
+        f"in part: networks were told by their prefix (/{_NET4}, /{_NET6}); whether the servers share an autonomous system "
+        "(AS) was not tested"
+    )
+
+
 def _net(address: str) -> str:
     width = _NET6 if ":" in address else _NET4
     return str(ipaddress.ip_network(f"{address}/{width}", strict=False))
@@ -225,24 +233,3 @@ def questions(facts: Facts) -> Iterator[Question]:
     for server in () if live is None else live.answering[:1]:
         if server.values is not None and isinstance(found := look(facts, server.values.mname, "A"), Question):
             yield found
-
-
-def serials(facts: Facts) -> Iterator[Finding]:
-    """Servers that hold different versions of the zone give different answers."""
-    live = live_of(facts)
-    found = {server.label: server.values.serial for server in live.answering if server.values is not None}
-    if len(set(found.values())) > 1:
-        refresh = max(server.values.refresh for server in live.answering if server.values is not None)
-        yield finding(
-            facts, "DNS-SERIAL", f"the servers hold {len(set(found.values()))} versions of the zone", (),
-            f"Right after a change that is normal; after {refresh} seconds (refresh) the operator has to look.",
-            serials=dict(sorted(found.items())), refresh=refresh, at=live.at.isoformat(),
-        )  # fmt: skip
-
-
-def serials_unwatched(facts: Facts) -> str | None:
-    """Whether differing serials last is not known from one look."""
-    live = live_of(facts)
-    if len({server.values.serial for server in live.answering if server.values is not None}) > 1:
-        return "in part: whether the serials differ for longer than refresh shows only in a later look"
-    return servers_unknown(facts)

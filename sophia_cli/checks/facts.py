@@ -6,19 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sophia_cli.checks.lookup import Names
-from sophia_cli.core.costs import Cost
 from sophia_cli.core.dns import APEX, Key, Record, Zone
-from sophia_cli.core.dns_facts import LiveDns
-from sophia_cli.core.endpoints import Endpoint
-from sophia_cli.core.inventory import Instance
 from sophia_cli.core.plan import zone_target
-from sophia_cli.core.settings import DesiredZone, Settings
-from sophia_cli.core.traffic import Traffic
-from sophia_cli.core.trends import Series
-from sophia_cli.core.web_facts import Visit
+
+if TYPE_CHECKING:
+    from sophia_cli.core.costs import Cost
+    from sophia_cli.core.dns_facts import LiveDns
+    from sophia_cli.core.endpoints import Endpoint
+    from sophia_cli.core.inventory import Instance
+    from sophia_cli.core.settings import DesiredZone, Settings
+    from sophia_cli.core.traffic import Traffic
+    from sophia_cli.core.trends import Series
+    from sophia_cli.core.web_facts import Visit
 
 Source = Literal["api", "zone-file", "dns"]
 
@@ -91,11 +93,13 @@ class Background:
     inventory: Mapping[str, Instance] | None = None
     """What runs in the cloud, by id, with the names that use it (`core.inventory.with_uses`)."""
     history: Mapping[str, Series] | None = None
-    """Earlier measurements of this target in seconds: `web URL`, `dns SERVER`."""
+    """Earlier measurements of this target in seconds: `web URL`, `dns SERVER`; and the serials seen: `serial SERVER`."""
     traffic: Traffic | None = None
     """What a query or access log shows."""
     certificates: tuple[PaidCertificate, ...] | None = None
     """The certificate orders of the account."""
+    accounts: Mapping[str, str] = field(default_factory=dict)
+    """The URLs of our accounts at ACME authorities, by directory."""
 
 
 NO_BACKGROUND = Background()

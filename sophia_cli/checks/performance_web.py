@@ -7,6 +7,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from sophia_cli.checks import serials
 from sophia_cli.checks.facts import Facts
 from sophia_cli.checks.found import finding
 from sophia_cli.checks.performance import no_ipv6, slow_servers
@@ -45,7 +46,7 @@ def measured(facts: Facts) -> dict[str, Visit]:
 
 
 def samples(facts: Facts, now: datetime) -> dict[str, Sample]:
-    """What was measured this time, by series: `web URL` for answers, `dns SERVER` for the zone's own servers."""
+    """What was measured this time, by series: `web URL` for answers, `dns SERVER` and `serial SERVER` for name servers."""
     found = {}
     for url, visit in measured(facts).items():
         took_s = answer_s(visit)
@@ -53,7 +54,7 @@ def samples(facts: Facts, now: datetime) -> dict[str, Sample]:
             found[series_name(url)] = Sample(now, took_s)
     for label, took_ms in server_times(facts).items():
         found[f"dns {label}"] = Sample(now, took_ms / 1000)
-    return found
+    return found | (serials.samples(facts, now) if facts.background.dns is not None else {})
 
 
 def server_times(facts: Facts) -> dict[str, float]:
@@ -127,37 +128,51 @@ def series_name(url: str) -> str:
 
 
 def _settings(facts: Facts) -> Iterator[Finding]:
-    pages: dict[str, tuple[str, list[str]]] = {}
-    for site in sites(facts):
-        visit = site.secure
-        if visit is not None and visit.is_answered:
-            wanting = _wanting(visit)
-            if wanting:
-                pages.setdefault(visit.final_url, (site.name, wanting))
+    visits = facts.background.http or {}
+    looked = [(site.secure, _wanting, rows_of(facts, [site.name])) for site in sites(facts) if site.secure is not None]
+    looked += [(visits[url], _lacking, _rows(facts, url)) for url in endpoints(facts) if url in visits]
+    pages: dict[str, tuple[list[Record], list[str]]] = {}
+    for visit, judge, rows in looked:
+        wanting = judge(visit) if visit.is_answered and (visit.status or 0) < 500 else []
+        if wanting:
+            pages.setdefault(visit.final_url, (rows, wanting))
     if pages:
         together = sorted({what for _, wanting in pages.values() for what in wanting})
         yield finding(
             facts, "PERF-HTTP", f"{', '.join(together)}: {', '.join(shown_url(url) for url in list(pages)[:3])}",
-            rows_of(facts, [name for name, _ in pages.values()]),
+            list(dict.fromkeys(row for rows, _ in pages.values() for row in rows)),
             "Turn it on in the web server's settings; most have a line for each.",
             severity="low", pages=[{"url": shown_url(url), "wanting": wanting} for url, (_, wanting) in pages.items()],
         )  # fmt: skip
 
 
-def _wanting(visit: Visit) -> list[str]:
+def _lacking(visit: Visit) -> list[str]:
+    """What costs every visit time."""
     found = []
     if visit.redirects > MOST_REDIRECTS:
         found.append(f"{visit.redirects} redirects")
-    if visit.protocol != "h2":
+    if visit.protocol == "http/1.1" and visit.url.startswith("https://"):
         found.append("no HTTP/2")
-    kind = (visit.header("content-type") or "").lower()
-    if visit.status == 200 and kind.startswith(_TEXTS):
-        if visit.header("content-encoding") is None and (visit.cut or len(visit.body) > SMALLEST_PACKED):
-            found.append("no compression")
-        stored = "no-store" not in (visit.header("cache-control") or "").lower()
-        if stored and visit.header("etag") is None and visit.header("last-modified") is None:
-            found.append("no cache validators")
+    if (
+        _is_text(visit)
+        and visit.header("content-encoding") is None
+        and (visit.cut or len(visit.body) > SMALLEST_PACKED)
+    ):
+        found.append("no compression")
     return found
+
+
+def _wanting(visit: Visit) -> list[str]:
+    """The same, and what costs visitors of pages who come back."""
+    found = _lacking(visit)
+    stored = "no-store" not in (visit.header("cache-control") or "").lower()
+    if _is_text(visit) and stored and visit.header("etag") is None and visit.header("last-modified") is None:
+        found.append("no cache validators")
+    return found
+
+
+def _is_text(visit: Visit) -> bool:
+    return visit.status == 200 and (visit.header("content-type") or "").lower().startswith(_TEXTS)
 
 
 def unseen(facts: Facts) -> str | None:

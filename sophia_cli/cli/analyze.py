@@ -181,7 +181,8 @@ async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
     """The accepted fixes as one plan, applied through the usual gate; then the zones are looked at again."""
     from sophia_cli.cli.applying import carry_out, settle
     from sophia_cli.cli.deploy import agreed
-    from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.learning import measured, rejected
+    from sophia_cli.cli.runtime import may_ask, session
     from sophia_cli.core.errors import UsageError
     from sophia_cli.flows.accept import chosen_proposals
     from sophia_cli.flows.edit import plan_changes
@@ -192,14 +193,20 @@ async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
     only(common, Output.text, Output.json)
     async with session(chosen.narrowed(common), "analyze") as found:
         await settle(found)
-        before = await examined(found, chosen.agents, resolver=chosen.resolver)
+        before = await examined(found, chosen.agents, resolver=chosen.resolver, collectors=chosen.collectors)
         ids = accept or tuple(one.id for one in before.proposals if agreed(found, one.id, one.changes, one.reason))
-        changes = [change for one in chosen_proposals(before.proposals, ids, found.settings) for change in one.changes]
+        chosen_ones = chosen_proposals(before.proposals, ids, found.settings)
+        changes = [change for one in chosen_ones for change in one.changes]
         seen = await observe(found.settings, found.targets, found.store)
         now = found.clock.now()
         judged = await plan_changes(changes, found.settings, seen, found.file, found.store, now)
+        if may_ask(common) and not accept and not common.yes:
+            left = [one for one in before.proposals if one not in chosen_ones]
+            await rejected(found, left, judged.plan.digest)
         code = await carry_out(found, judged)
-        after = await examined(found, chosen.agents, resolver=chosen.resolver)
+        after = await examined(found, chosen.agents, resolver=chosen.resolver, collectors=chosen.collectors)
+        if code == 0:
+            await measured(found, chosen_ones, before, after, judged.plan.digest)
         note(
             common, f"health {before.score} -> {after.score}; {len(before.findings)} -> {len(after.findings)} findings"
         )
@@ -237,14 +244,15 @@ def _wrong(text: str) -> Exception:
 
 async def _of_zones(common: Common, chosen: Chosen) -> Analysis:
     """Zones of the environment by its provider, and any others by DNS alone."""
-    from sophia_cli.cli.counsel import explained, show_advice_payload
     from sophia_cli.cli.live_dns import strangers
-    from sophia_cli.cli.runtime import session
 
     unknown = await strangers(common, chosen.targets)
     known = replace(chosen, targets=tuple(target for target in chosen.targets if target not in unknown))
     if unknown and not known.targets and not common.target:
         return await _by_dns_alone(tuple(unknown.values()), chosen)
+    from sophia_cli.cli.counsel import explained, show_advice_payload
+    from sophia_cli.cli.runtime import session
+
     async with session(known.narrowed(common), "analyze") as found:
         analysis = await examined(
             found,
@@ -256,7 +264,7 @@ async def _of_zones(common: Common, chosen: Chosen) -> Analysis:
         if chosen.payload:
             await show_advice_payload(found, None, analysis)
             return analysis
-        return replace(analysis, told=await explained(found, analysis))
+        return await explained(found, analysis)
 
 
 async def _by_dns_alone(names: tuple[str, ...], chosen: Chosen) -> Analysis:
@@ -295,6 +303,7 @@ async def examined(
     collectors: Sequence[Collector] = (),
 ) -> Analysis:
     """The analysis of a session's zones, with live DNS and what the registrar lists; `strangers` by DNS alone."""
+    from sophia_cli.cli.certificate_wiring import with_accounts
     from sophia_cli.cli.live_dns import by_dns, surveying
     from sophia_cli.cli.live_tls import tls_collectors
     from sophia_cli.cli.live_web import web_collectors
@@ -315,6 +324,7 @@ async def examined(
             collectors=[
                 live.collect,
                 *collectors,
+                with_accounts(found),
                 *(one.collect for one in web),
                 *(one.collect for one in tls),
                 *(one.collect for one in cloud),
@@ -337,9 +347,9 @@ def _written_in(common: Common, chosen: Chosen) -> str | None:
 
 def _rendered(common: Common, analysis: Analysis, file: str | None) -> str:
     from sophia_cli import __version__
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import analysis as forms
-    from sophia_cli.output.counsel import counsel_text
+    from sophia_cli.output.counsel import counsel_text, offers_text
     from sophia_cli.output.json_v1 import envelope
 
     if common.output is Output.json:
@@ -352,7 +362,9 @@ def _rendered(common: Common, analysis: Analysis, file: str | None) -> str:
         from sophia_cli.output.html import html
 
         return html(analysis)
-    told = counsel_text(analysis.data().get("model", ()), is_markdown=common.output is Output.markdown)
+    data, is_markdown = analysis.data(), common.output is Output.markdown
+    told = counsel_text(data.get("model", ()), is_markdown=is_markdown)
+    told += offers_text(data.get("model_proposals", ()), is_markdown=is_markdown)
     if common.output is Output.markdown:
         return forms.markdown(analysis) + told
     return forms.render(analysis, colour=wants_colour(common)) + told

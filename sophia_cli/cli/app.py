@@ -1,71 +1,45 @@
-"""The command line: every command, and `main`, where any error becomes a message and an exit code."""
+"""The command line: which module has which command, and `main`, where any error becomes a message and an exit code."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import typer
 from typer.exceptions import TyperException
+from typer.main import get_command
 
-from sophia_cli.cli import (
-    analyze,
-    approve,
-    ask,
-    audit,
-    cert,
-    config,
-    demo,
-    deploy,
-    diff,
-    doctor,
-    freeze,
-    heal,
-    import_,
-    mcp,
-    plan,
-    record,
-    rollback,
-    sandbox,
-    secrets,
-    stack,
-)
 from sophia_cli.core.errors import Interrupted, SophiaError, UsageError
 
-app = typer.Typer(
-    name="sophia",
-    help="An infrastructure copilot for Namecheap domains, Pulumi stacks and Pulumi ESC environments.",
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-for room in (
-    analyze,
-    plan,
-    deploy,
-    heal,
-    ask,
-    approve,
-    rollback,
-    import_,
-    diff,
-    record,
-    freeze,
-    config,
-    cert,
-    audit,
-    sandbox,
-    secrets,
-    stack,
-    mcp,
-    demo,
-    doctor,
-):
-    room.register(app)
+# Which module has which command, in the order of `sophia --help`.
+ROOMS = {
+    "analyze": "analyze",
+    "plan": "plan",
+    "deploy": "deploy",
+    "heal": "heal",
+    "ask": "ask",
+    "approve": "approve",
+    "rollback": "rollback",
+    "import": "import_",
+    "diff": "diff",
+    "record": "record",
+    "freeze": "freeze",
+    "thaw": "freeze",
+    "config": "config",
+    "cert": "cert",
+    "audit": "audit",
+    "sandbox": "sandbox",
+    "secrets": "secrets",
+    "stack": "stack",
+    "mcp": "mcp",
+    "demo": "demo",
+    "doctor": "doctor",
+}
 
 
 def _version(wanted: bool) -> None:
@@ -76,7 +50,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
@@ -85,13 +58,35 @@ def _root(
     pass
 
 
+def application(word: str | None = None) -> typer.Typer:
+    """Every command; where `word` is one, only those of its module: making all of them takes longer than most commands do."""
+    app = typer.Typer(
+        name="sophia",
+        help="An infrastructure copilot for Namecheap domains, Pulumi stacks and Pulumi ESC environments.",
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback()(_root)
+    for room in (ROOMS[word],) if word in ROOMS else dict.fromkeys(ROOMS.values()):
+        import_module(f"sophia_cli.cli.{room}").register(app)
+    return app
+
+
+@functools.cache
+def _commands(word: str | None) -> Any:
+    """The tree of commands for calls that begin with a word, made once a process."""
+    return get_command(application(word))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code is the contract's."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stdout is None:  # closed by the caller
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        code = app(args=given, standalone_mode=False)
+        code = _commands(given[0] if given and given[0] in ROOMS else None)(args=given, standalone_mode=False)
         sys.stdout.flush()
         return int(code or 0)
     except TyperException as exc:

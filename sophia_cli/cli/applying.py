@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 async def settle(found: Session) -> tuple[Run, ...]:
     """Bring runs that were interrupted to a known end, before anything is planned on top of them."""
+    from sophia_cli.cli.rotating import with_secrets_of_runs
     from sophia_cli.cli.stacks import with_stacks_of_runs
     from sophia_cli.flows.deploy import settle_first
 
-    ground = await with_stacks_of_runs(found, found.ground())
+    ground = await with_secrets_of_runs(found, await with_stacks_of_runs(found, found.ground()))
     runs = await settle_first(sorted(ground.targets), ground)
     for run in runs:
         note(found.common, f"settled run {run.id}, which was interrupted: {run.outcome.replace('_', ' ')}")
@@ -53,7 +54,8 @@ async def consented(found: Session, judged: Judged) -> Judged:
         return judged
     if common.override and not may_ask(common) and judged.verdict.approved is None:
         raise Declined("--override wants a terminal or a recorded approval", hint="sophia approve PLAN_FILE")
-    consent = Consent(yes=common.yes, names=frozenset(name.rstrip(".").lower() for name in common.confirm or ()))
+    typed = common.confirm or ()
+    consent = Consent(yes=common.yes, names=frozenset(typed) | {name.rstrip(".").lower() for name in typed})
     need = missing_consent(judged, consent)
     if need is None:
         return judged
@@ -154,7 +156,7 @@ async def applied(found: Session, judged: Judged) -> Run | None:
 
 async def report(found: Session, run: Run | None, plan: Plan) -> None:
     """Print how a run ended, and the head of the audit log."""
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output.runs import head_line, run_text
 
     head, _ = await found.store.audit.verify()
@@ -176,6 +178,10 @@ async def report(found: Session, run: Run | None, plan: Plan) -> None:
         text += "\n".join(proposal_lines(plan.proposals, Palette(wants_colour(found.common)))) + "\n"
     said(found.common, text)
     note(found.common, head_line(head))
+    if run is not None and found.common.ai:
+        from sophia_cli.cli.counsel import summarised
+
+        await summarised(found, run)
 
 
 def nothing_run(plan: Plan) -> dict[str, Any]:

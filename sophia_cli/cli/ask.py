@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sophia_cli.cli.runtime import Session
     from sophia_cli.core.findings import Finding
     from sophia_cli.core.history import Run
+    from sophia_cli.core.settings import Settings
     from sophia_cli.flows.reply import Reply, World
 
 
@@ -80,7 +81,10 @@ async def _once(found: Session, text: str) -> int:
         if wants_write and (found.common.yes or may_ask(found.common) or reply.engine != ENGINE):
             runs += await carried_out(found, reply)
         elif wants_write:
-            note(found.common, f"Nothing is changed yet; to do it: {reply.command} --yes")
+            note(
+                found.common,
+                f"Nothing is changed yet; to do it: {(reply.command or '').replace(' && ', ' --yes && ')} --yes",
+            )
     finally:
         if found.common.output is Output.json:
             _print_json(reply, runs)
@@ -139,7 +143,7 @@ def _print_json(reply: Reply, runs: list[Run]) -> None:
 
 def reply_text(found: Session, reply: Reply) -> str:
     """A reply in words, foreign text escaped."""
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import plan as forms
     from sophia_cli.output.foreign import escaped
 
@@ -156,6 +160,14 @@ def reply_text(found: Session, reply: Reply) -> str:
     if reply.judged is None:
         return text
     return text + "\n" + forms.text(reply.judged.plan, reply.judged.verdict, colour=wants_colour(found.common))
+
+
+def _time_zone(settings: Settings) -> str:
+    """The environment's time zone: said in `platform`, else that of its change window."""
+    from sophia_cli.core.window import window
+
+    limits = settings.intelligence.limits.window
+    return settings.time_zone or ("UTC" if limits is None else window(limits).zone)
 
 
 def world_of(found: Session, previous: tuple[Any, ...]) -> World:
@@ -179,17 +191,32 @@ def world_of(found: Session, previous: tuple[Any, ...]) -> World:
     async def analysis(agents: Any) -> Any:
         return await examined(found, agents)
 
+    async def prices() -> Any:
+        from sophia_cli.cli.registrar import backgrounds
+
+        known = {target: one.registration for target, one in (await backgrounds(found, ["cost"])).items()}
+        return {target: one.renewal for target, one in known.items() if one is not None and one.renewal is not None}
+
+    async def secrets() -> Any:
+        from sophia_cli.cli.secrets import inventory_of
+
+        assert found.environment is not None
+        return await inventory_of(found.common, found.environment, found.settings, history=False)
+
     return World(
         found.settings,
         found.ground(),
         found.file,
         findings,
         registrations,
+        time_zone=_time_zone(found.settings),
         previous=previous,
         counsel=found.counsel(),
         desk=desk_of(found),
-        certificate=found.certificate,
+        certificates=found.certificates,
         endpoints=endpoints,
         analysis=analysis,
-        lessons=lessons_of(found.state),
+        lessons=lessons_of(found.documents),
+        prices=prices,
+        secrets=None if found.environment is None else secrets,
     )

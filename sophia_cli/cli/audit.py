@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sophia_cli.cli.counsel import ShowPayload
 from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import only, result, said
 
 if TYPE_CHECKING:
     from sophia_cli.core.history import AuditEvent
+    from sophia_cli.flows.summary import Summary
 
 
 def register(app: typer.Typer) -> None:
@@ -28,9 +30,12 @@ def register(app: typer.Typer) -> None:
         until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="RFC 3339, exclusive.")] = None,
         by: Annotated[str | None, typer.Option("--by", metavar="WHO", help="Whose actor name holds this.")] = None,
         run: Annotated[str | None, typer.Option("--run", metavar="RUN", help="One run.")] = None,
+        show_payload: ShowPayload = False,
     ) -> int:
-        """Show what was done, by whom, when and with which end."""
+        """Show what was done, by whom, when and with which end. With --run and --ai-enhanced a model sums the run up."""
         only(common, Output.text, Output.json, Output.markdown)
+        if show_payload:
+            return asyncio.run(_payload(common, run))
         return asyncio.run(
             _audit(common, None, shown=True, since=parsed_time(since), until=parsed_time(until), by=by, run=run)
         )
@@ -62,7 +67,8 @@ def register(app: typer.Typer) -> None:
 
 
 async def _threats(common: Common, since: datetime | None, fail_on: str | None) -> int:
-    from sophia_cli.cli.runtime import local_state, wants_colour
+    from sophia_cli.cli.printing import wants_colour
+    from sophia_cli.cli.runtime import local_state
     from sophia_cli.core.errors import UsageError
     from sophia_cli.core.findings import SEVERITIES
     from sophia_cli.flows.threats import look
@@ -90,7 +96,8 @@ async def _audit(
     by: str | None = None,
     run: str | None = None,
 ) -> int:
-    from sophia_cli.cli.runtime import local_state, wants_colour
+    from sophia_cli.cli.printing import wants_colour
+    from sophia_cli.cli.runtime import local_state
     from sophia_cli.output.json_v1 import audit_data, envelope
     from sophia_cli.output.runs import audit_text
 
@@ -107,10 +114,41 @@ async def _audit(
     ]
     if common.output is Output.json:
         listed = [event.data() for event in events] if shown else []
-        result(envelope("audit", audit_data(listed, found.count, found.hash, problems)))
+        data = audit_data(listed, found.count, found.hash, problems)
+        if run is not None and common.ai:
+            summary = await _summary(common, run)
+            data = {**data, "summary": None if summary is None else summary.data()}
+        result(envelope("audit", data))
     else:
         said(common, audit_text(events if shown else [], found, problems, colour=wants_colour(common)))
+        if run is not None and common.ai:
+            await _summary(common, run)
     return 1 if problems and not shown else 0
+
+
+async def _summary(common: Common, run: str) -> Summary | None:
+    """What a model says of a run; the log is shown whatever becomes of it."""
+    from sophia_cli.cli.counsel import summary_of_run
+    from sophia_cli.cli.printing import note
+    from sophia_cli.cli.redaction import redacted
+    from sophia_cli.core.errors import SophiaError
+
+    try:
+        return await summary_of_run(common, run, show_payload=False)
+    except SophiaError as exc:
+        note(common, redacted(f"the summary is left out: {exc.message}"))
+        return None
+
+
+async def _payload(common: Common, run: str | None) -> int:
+    """Print what a model would be asked about a run; ask and change nothing."""
+    from sophia_cli.cli.counsel import summary_of_run
+    from sophia_cli.core.errors import UsageError
+
+    if run is None:
+        raise UsageError("--show-payload goes with --run", hint="sophia audit show lists runs")
+    await summary_of_run(common, run, show_payload=True)
+    return 0
 
 
 def _of_targets(event: AuditEvent, patterns: list[str] | None) -> bool:

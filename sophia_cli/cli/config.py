@@ -54,13 +54,21 @@ def register(app: typer.Typer) -> None:
         return asyncio.run(_set(common, path, value))
 
     @command(group, "learning")
-    def learning(common: Common) -> int:
-        """What was learnt from accepted and rejected proposals."""
+    def learning(
+        common: Common,
+        reject: Annotated[
+            list[str] | None,
+            typer.Option("--reject", metavar="RULE", help="Say no to what this rule proposes (repeatable)."),
+        ] = None,
+    ) -> int:
+        """What was learnt from accepted and rejected proposals, and from what became of them."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_learning(common))
+        return asyncio.run(_learning(common, tuple(reject or ())))
 
 
-async def _learning(common: Common) -> int:
+async def _learning(common: Common, reject: tuple[str, ...]) -> int:
+    from sophia_cli.cli import learning
+    from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.environments import load_settings
     from sophia_cli.cli.runtime import lessons_of, local_state
     from sophia_cli.flows.learning import learnt
@@ -69,7 +77,10 @@ async def _learning(common: Common) -> int:
 
     _, settings = await load_settings(common)
     state, wishes = local_state(common), settings.intelligence
-    known = await learnt(lessons_of(state.root), state.store.journal, mode=wishes.learning_mode)
+    if reject:
+        await learning.reject(state, reject, mode=wishes.learning_mode)
+    now = SystemClock().now()
+    known = await learnt(lessons_of(state.documents), state.store.journal, now, mode=wishes.learning_mode)
     data = known.data(wishes.optimization_level)
     if common.output is Output.json:
         result(envelope("learning", data))
@@ -138,7 +149,7 @@ async def _explain(common: Common, path: str) -> int:
     from dataclasses import asdict
 
     from sophia_cli.cli.environments import load_environment
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.core.errors import UsageError
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.tree import chain

@@ -45,7 +45,7 @@ class Check:
 
 
 async def _doctor(common: Common, install_pulumi: bool) -> int:
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output.foreign import escaped
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.style import Palette
@@ -87,7 +87,12 @@ async def _checks(common: Common) -> list[Check]:
             f"{settings.environment} ({environment.file or 'Pulumi Cloud'}), {len(settings.zones)} zones",
         )
     ]
-    found += [await _state(common), *await _account(common, settings), _model(settings), *await _stacks(settings)]
+    found += [
+        await _state(common),
+        *await _account(common, settings),
+        await _model(common, settings),
+        *await _stacks(settings),
+    ]
     return found
 
 
@@ -102,10 +107,10 @@ async def _state(common: Common) -> Check:
     except SophiaError as exc:
         return Check("state", False, exc.message, exc.hint or "")
     if problems:
-        return Check("state", False, f"{state.root}: {problems[0]}", "sophia audit verify")
+        return Check("state", False, f"{state.shown}: {problems[0]}", "sophia audit verify")
     if runs:
-        return Check("state", False, f"{state.root}: run {runs[0].id} was interrupted", "sophia heal")
-    return Check("state", True, f"{state.root}, {head.count} audit events")
+        return Check("state", False, f"{state.shown}: run {runs[0].id} was interrupted", "sophia heal")
+    return Check("state", True, f"{state.shown}, {head.count} audit events")
 
 
 async def _account(common: Common, settings: Settings) -> list[Check]:
@@ -131,11 +136,10 @@ async def _account(common: Common, settings: Settings) -> list[Check]:
         return [Check("namecheap", False, redacted(exc.message), redacted(exc.hint or ""))]
 
 
-def _model(settings: Settings) -> Check:
-    model = settings.intelligence.model
-    if model is None:
-        return Check("language model", None, "none is configured; rules and the offline grammar are used")
-    return Check("language model", True, f"{model.name} at {model.base_url}")
+async def _model(common: Common, settings: Settings) -> Check:
+    from sophia_cli.cli.counsel import model_look
+
+    return Check("language model", *await model_look(common, settings))
 
 
 async def _stacks(settings: Settings | None) -> list[Check]:

@@ -47,7 +47,7 @@ async def load_environment(common: Common, *, opened: bool = True) -> Environmen
 
 def environment_path(common: Common) -> Path:
     """The local environment file a command means. Raises `InvalidEnvironment` when there is none."""
-    from sophia_cli.esc.load import find
+    from sophia_cli.esc.locate import find
 
     return Path(common.env) if common.env is not None else find(Path.cwd())
 

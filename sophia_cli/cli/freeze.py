@@ -30,12 +30,19 @@ def register(app: typer.Typer) -> None:
         return asyncio.run(_switch(common, what, freezing=False))
 
 
+_AS_WRITTEN = ("secret", "config", "stack")
+
+
 def _pattern(target: str | None) -> str:
     """The target pattern a person means: `*` for all, else a target id, in the one spelling that ids have."""
     if target is None or target == "*":
         return "*"
-    kind, colon, name = target.rpartition(":")
-    return f"{kind.lower() if colon else 'dns'}:{name.rstrip('.').lower()}"
+    kind, colon, name = target.partition(":")
+    if not colon:
+        kind, name = "dns", target
+    if kind.lower() in _AS_WRITTEN:  # paths of an environment, and names that other programs gave
+        return f"{kind.lower()}:{name}"
+    return f"{kind.lower()}:{name.rstrip('.').lower()}"
 
 
 async def _switch(common: Common, target: str | None, *, freezing: bool) -> int:

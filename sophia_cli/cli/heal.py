@@ -62,17 +62,18 @@ async def _told(found: Session, healed: Healed) -> None:
 
 
 async def _certificates(found: Session, healed: Healed, dry_run: bool, wake: timedelta | None) -> Healed:
-    """The pass with what was found and done for the environment's certificate."""
+    """The pass with what was found and done for the environment's certificates."""
     from sophia_cli.agents.score import score
     from sophia_cli.core.findings import Finding
     from sophia_cli.flows.heal import Open
     from sophia_cli.flows.renew import renew
 
-    target = found.certificate
-    if target is None or target.id not in found.targets:
+    targets = [target for target in found.certificates if target.id in found.targets]
+    if not targets:
         return healed
-    target.issuer = replace(target.issuer, wake=wake)
-    renewed = await renew(target, dry_run=dry_run)
+    for target in targets:
+        target.issuer = replace(target.issuer, wake=wake)
+    renewed = await renew(targets, found.certificates, dry_run=dry_run)
     for line in renewed.notes:
         note(found.common, line)
     findings = tuple(sorted((*healed.findings, *renewed.findings), key=Finding.order))
@@ -101,7 +102,7 @@ def _code(found: Session, healed: Healed) -> int:
 
 
 async def _report(found: Session, healed: Healed, *, one_line: bool) -> None:
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
 
     if found.common.output is Output.json:
         from sophia_cli.output import json_v1

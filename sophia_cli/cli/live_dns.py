@@ -77,6 +77,9 @@ async def strangers(common: Common, targets: Sequence[str]) -> dict[str, str]:
 
     Raises `UsageError` for a text that is no domain name, and what is wrong with an environment that is there.
     """
+    for target in targets:
+        if "://" in target or _is_address(target):
+            raise _no_domain(target)
     plain = {target: target.removeprefix("dns:") for target in targets if not set(target) & set("*?[")}
     plain = {target: name for target, name in plain.items() if ":" not in name}
     if not plain or common.sandbox:
@@ -104,10 +107,14 @@ def domain_of(text: str) -> str:
     """The domain name a person typed, in A-labels. Raises `UsageError`."""
     name = ascii_name(text.strip()).rstrip(".")
     labels = name.split(".")
-    is_name = name.isascii() and name.isprintable() and " " not in name and "/" not in name and len(name) <= 253
+    is_name = name.isascii() and name.isprintable() and not set(name) & set(" /@") and len(name) <= 253
     if not is_name or not all(0 < len(label) <= 63 for label in labels) or _is_address(name):
-        raise UsageError(f"{text!a} is no domain name", hint="such as example.com")
+        raise _no_domain(text)
     return name
+
+
+def _no_domain(text: str) -> UsageError:
+    return UsageError(f"{text!a} is no domain name", hint="such as example.com")
 
 
 def _is_address(text: str) -> bool:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from sophia_cli.core.endpoints import Endpoint, Served, Target, failed, merged, untested
+from sophia_cli.core.endpoints import Endpoint, Result, Served, Target, failed, merged, untested
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from sophia_cli.checks.facts import Facts
     from sophia_cli.cli.live_dns import Live
     from sophia_cli.cli.runtime import Session
     from sophia_cli.core.ports import Clock
     from sophia_cli.providers.dns_survey.survey import DnsSurvey
     from sophia_cli.providers.tls.addresses import Looked, Resolve
+    from sophia_cli.providers.tls.inspector import Authorities
 
 AGENTS = frozenset({"ssl", "cost"})  # whose checks look at certificates
 CONNECTION_S = 5.0
@@ -24,7 +27,10 @@ TOTAL_S = 60.0  # of all endpoints of all zones
 
 @dataclass(frozen=True, slots=True)
 class LiveTls:
-    """A collector that shakes hands with the endpoints of zones. On a sandbox it asks what lies on loopback alone."""
+    """A collector that shakes hands with the endpoints of zones, and asks authorities about what they serve.
+
+    On a sandbox it asks what lies on loopback alone, and no authority.
+    """
 
     clock: Clock
     resolve: Resolve
@@ -39,6 +45,7 @@ class LiveTls:
     async def look(self, targets: Sequence[Target], trusted: frozenset[str]) -> Sequence[Endpoint]:
         """What each target showed; an address that is left alone is *not tested*."""
         from sophia_cli.providers.tls.inspector import Limits, inspect
+        from sophia_cli.providers.tls.revocation import Revocations
         from sophia_cli.providers.tls.trust import system_roots
 
         if not targets:
@@ -56,7 +63,11 @@ class LiveTls:
                 left_alone[target.host] = self._left_alone(target.host, (target.host,), trusted)
         asked = [target for target in targets if not (target.is_address and left_alone[target.host])]
         limits = Limits(connection_s=CONNECTION_S, total_s=TOTAL_S)
-        seen = await inspect(asked, now=self.clock.now(), roots=system_roots(), resolve=allowed, limits=limits)
+        now = self.clock.now()
+        authorities: Authorities = Nobody() if self.boxed else Revocations(now, self.resolve, CONNECTION_S)
+        seen = await inspect(
+            asked, now=now, roots=system_roots(), resolve=allowed, limits=limits, authorities=authorities
+        )
         found = {endpoint.target: endpoint for endpoint in seen}
         return [
             _whole(found.get(target) or Endpoint(target), left_alone.get(target.host, {}))
@@ -76,6 +87,14 @@ class LiveTls:
                     "a special-purpose address is asked only where monitoring.ping_endpoints names the host"
                 )
         return found
+
+
+class Nobody:
+    """No authority: a sandbox's certificates are of nobody's that is asked."""
+
+    async def of(self, _path: Sequence[Certificate], _address: str) -> Result:
+        """Not tested."""
+        return untested("the provider here is a sandbox, so no authority is asked")
 
 
 def _whole(endpoint: Endpoint, left_alone: Mapping[str, str]) -> Endpoint:
@@ -135,7 +154,7 @@ class Addresses:
         if host == "localhost":
             return await by_system(host)
         if self.resolver is not None:
-            found = await by_server(self.resolver)(host)
+            found = await self._surveyed(host)  # live DNS asks that resolver, and asks each question once
         elif servers := self._given(host):
             found = await by_server(servers[0], self._surveyed)(host)
         else:

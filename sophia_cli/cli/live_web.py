@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sophia_cli.providers.web_probe import WebProbe
 
 AGENTS = frozenset({"security", "performance"})  # whose checks look at answers of web servers
+POLICY_AGENTS = frozenset({"ssl"})  # whose checks of mail servers hang on the MTA-STS policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class LiveWeb:
     clock: Clock
     measurements: Measurements | None = None
     boxed: bool = False
+    policy_only: bool = False
+    """Only the MTA-STS policy is asked for, and no times are kept."""
 
     async def visit_all(self, fetches: tuple[Fetch, ...]) -> Visits:
         """What each question showed."""
@@ -36,9 +39,10 @@ class LiveWeb:
 
     async def collect(self, facts: list[Facts]) -> list[Facts]:
         """The facts with what web servers answered, and with earlier measurements where there is a state."""
+        from sophia_cli.checks.web import policy_wish, wishes
         from sophia_cli.flows.live_web import with_history, with_web
 
-        known = await with_web(facts, self)
+        known = await with_web(facts, self, policy_wish if self.policy_only else wishes)
         return known if self.measurements is None else await with_history(known, self.measurements, self.clock.now())
 
 
@@ -49,10 +53,10 @@ def web_collectors(
 
     Only what that one does not know of the configured endpoints is left to the system, which may have names of its own.
     """
-    if agents is not None and not AGENTS & set(agents):
+    if agents is not None and not (AGENTS | POLICY_AGENTS) & set(agents):
         return []
+    policy_only = agents is not None and not AGENTS & set(agents)
     from sophia_cli.cli.live_dns import is_boxed
-    from sophia_cli.cli.runtime import measurements_of
     from sophia_cli.core.dns_facts import Question
     from sophia_cli.providers.web_probe import Resolved, WebProbe, system_addresses
 
@@ -72,8 +76,11 @@ def web_collectors(
 
     probe = WebProbe(addresses)
     if found is None:
-        return [LiveWeb(probe, clock)]
-    return [LiveWeb(probe, clock, measurements_of(found), is_boxed(found))]
+        return [LiveWeb(probe, clock, policy_only=policy_only)]
+    from sophia_cli.cli.runtime import measurements_of
+
+    kept = None if policy_only else measurements_of(found)
+    return [LiveWeb(probe, clock, kept, is_boxed(found), policy_only)]
 
 
 def _is_loopback(url: str) -> bool:

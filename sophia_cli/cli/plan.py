@@ -109,7 +109,7 @@ def wants_proposals(found: Session) -> bool:
 
 def rendered(judged: Judged, common: Common) -> str:
     """The plan in the form that was asked for."""
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
 
     if common.output is Output.json:
         from sophia_cli.output.json_v1 import envelope, plan_data

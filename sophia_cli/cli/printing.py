@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 
 from sophia_cli.cli.options import Common, Output
 from sophia_cli.core.errors import UsageError
@@ -34,6 +35,13 @@ def note(common: Common, text: str) -> None:
     """Say something beside the result, on stderr, unless asked to be quiet."""
     if not common.is_quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+def wants_colour(common: Common, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether stdout is a terminal that should get colours (NO_COLOR, CLICOLOR_FORCE)."""
+    if common.no_color or environ.get("NO_COLOR"):
+        return False
+    return environ.get("CLICOLOR_FORCE", "0") != "0" or (sys.stdout.isatty() and environ.get("TERM") != "dumb")
 
 
 def only(common: Common, *forms: Output) -> None:

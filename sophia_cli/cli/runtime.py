@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import os
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sophia_cli.cli.certificate_wiring import certificate_target, is_chosen, issues_certificates
+from sophia_cli.cli.certificate_wiring import certificate_targets, is_chosen, issues_certificates
 from sophia_cli.cli.clock import SystemClock, new_run_id
 from sophia_cli.cli.environments import cloud_address, environment_path, load_settings
 from sophia_cli.cli.options import Common
@@ -22,14 +23,14 @@ from sophia_cli.cli.signals import SignalGuard
 from sophia_cli.core.errors import InvalidEnvironment
 from sophia_cli.core.plan import Plan, zone_target
 from sophia_cli.core.ports import EnvironmentFile, Store, TargetPort
-from sophia_cli.core.rotation import Seals
+from sophia_cli.core.rotation import Rotations, Seals
 from sophia_cli.core.settings import DesiredZone, Settings
 from sophia_cli.flows.events import Stream
 from sophia_cli.flows.ground import Ground
 from sophia_cli.flows.plan import chosen
 
 if TYPE_CHECKING:
-    from sophia_cli.core.issuance import CertificateStore
+    from sophia_cli.core.issuance import CertificateStore, Keepers, Renewals
     from sophia_cli.core.learning import Lessons
     from sophia_cli.core.notifications import Notifier
     from sophia_cli.core.stack_steps import EngineStep
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     from sophia_cli.providers.namecheap.client import NamecheapClient
     from sophia_cli.providers.pulumi.target import StackTarget
     from sophia_cli.sandbox import Sandbox
-    from sophia_cli.store.secrets import FileRotations, FileSeals
+    from sophia_cli.store.documents import Documents
+    from sophia_cli.store.secrets import FileSeals
 
 
 @dataclass
@@ -54,6 +56,7 @@ class Session:
     clock: SystemClock
     guard: SignalGuard
     store: Store
+    documents: Documents
     state: Path
     place: str | Path
     settings: Settings
@@ -68,7 +71,7 @@ class Session:
     whole: Settings | None = None
     beside: dict[str, TargetPort] = field(default_factory=dict)
     """Zones that `--target` left out and that a challenge may have to be written to."""
-    certificate: CertificateTarget | None = None
+    certificates: tuple[CertificateTarget, ...] = ()
     stack: StackTarget | None = None
     display: Display = field(default_factory=lambda: Display(bar=draws()))
     closing: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
@@ -77,8 +80,8 @@ class Session:
     def stream(self) -> Stream:
         """The stream of events: the audit log first, then the display."""
         if self.common.is_quiet:
-            return Stream(actor(), self.clock, (self.store.audit.append,))
-        return Stream(actor(), self.clock, (self.store.audit.append, self.display))
+            return Stream(actor(), self.clock, (self.store.audit.append,), origin=origin(os.environ))
+        return Stream(actor(), self.clock, (self.store.audit.append, self.display), origin=origin(os.environ))
 
     async def reload(self) -> None:
         """Evaluate the environment again: its file was changed since."""
@@ -129,8 +132,7 @@ class Session:
     def alerts(self) -> Alerts:
         """Who is told what happens, and the memory of what they were told."""
         from sophia_cli.flows.notify import Alerts
-        from sophia_cli.store.directory import Directory
-        from sophia_cli.store.told import FileTold
+        from sophia_cli.store.told import StoredTold
 
         monitoring = (self.whole or self.settings).monitoring
         notifiers: list[Notifier] = []
@@ -142,7 +144,7 @@ class Session:
             from sophia_cli.providers.notify.webhook import WebhookNotifier
 
             notifiers.append(WebhookNotifier(monitoring.webhook, monitoring.webhook_form))
-        return Alerts(notifiers, FileTold(Directory(self.state)), self.clock, self.stream())
+        return Alerts(notifiers, StoredTold(self.documents), self.clock, self.stream())
 
     def issuing_ground(self) -> Ground:
         """What challenge records are written on: every zone of the environment, whatever `--target` says."""
@@ -177,6 +179,18 @@ def actor() -> str:
         except (KeyError, OSError):
             user = f"uid{os.getuid()}"
     return f"{user}@{socket.gethostname()}"
+
+
+def origin(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where this process was started from, for the audit log: the address of an ssh login, the run of a CI job."""
+    found: dict[str, str] = {}
+    address = environ.get("SSH_CONNECTION", "").partition(" ")[0]
+    if re.fullmatch(r"[0-9A-Fa-f:.]{2,45}", address):
+        found["address"] = address
+    repository, run = environ.get("GITHUB_REPOSITORY", ""), environ.get("GITHUB_RUN_ID", "")
+    if re.fullmatch(r"[\w.-]{1,100}/[\w.-]{1,100}", repository) and run.isascii() and run.isdigit():
+        found["ci"] = f"{repository}#{run}"
+    return found
 
 
 def state_dir(common: Common, environment_file: str | None) -> Path:
@@ -231,7 +245,9 @@ async def connected(
     store = open_state(place, clock, state)
     store = replace(store, locks=NestedLocks(store.locks))
     found = Session(
-        common, command, clock, SignalGuard(), store, state, place, settings, environment, whole=whole or settings
+        *(common, command, clock, SignalGuard(), store, documents_at(common, state), state, place, settings),
+        environment,
+        whole=whole or settings,
     )
     with found.guard.installed():
         async with contextlib.AsyncExitStack() as stack:
@@ -278,7 +294,7 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
         from sophia_cli.esc.target import EnvironmentFileTarget
         from sophia_cli.store.directory import replace_text
 
-        _, found.seals = secret_state(found.state)
+        found.seals = seals_of(found.state)
         found.file = EnvironmentFileTarget(
             settings.environment, Path(settings.writable), found.clock, replace_text, found.seals
         )
@@ -287,11 +303,10 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
 
         add_stacks(found)
     if issues_certificates(found):
-        found.certificate = certificate_target(
+        found.certificates = certificate_targets(
             found, stack, given, certificate_store(found.whole or settings, found.state)
         )
-        if is_chosen(found.common, found.certificate.id):
-            found.targets[found.certificate.id] = found.certificate
+        found.targets |= {one.id: one for one in found.certificates if is_chosen(found.common, one.id)}
 
 
 def _zones_to_reach(found: Session) -> tuple[DesiredZone, ...]:
@@ -315,13 +330,41 @@ def certificate_store(settings: Settings, state: Path) -> CertificateStore:
     return CertificateFiles(certificate_root(settings, state))
 
 
-def secret_state(state: Path) -> tuple[FileRotations, FileSeals]:
-    """What the local state knows of secrets. Makes no file before it is used."""
-    from sophia_cli.store.directory import Directory
-    from sophia_cli.store.secrets import FileRotations, FileSeals
+def documents_at(common: Common, local: Path) -> Documents:
+    """The small documents of the state, on the server where it is shared. Opens nothing before it is used."""
+    from sophia_cli.store.open import open_documents
 
-    directory = Directory(state)
-    return FileRotations(directory), FileSeals(directory)
+    return open_documents(state_place(common, local))
+
+
+def rotations_of(documents: Documents, environment: str) -> Rotations:
+    """What the state knows of an environment's secrets."""
+    from sophia_cli.store.secrets import StoredRotations
+
+    return StoredRotations(documents, environment)
+
+
+def keepers_of(documents: Documents, place: str | Path) -> Keepers | None:
+    """Who keeps which certificate; None where the state is this machine's alone, and so are the certificates."""
+    from sophia_cli.store.keepers import StoredKeepers
+    from sophia_cli.store.open import is_url
+
+    return StoredKeepers(documents) if is_url(place) else None
+
+
+def renewals_of(documents: Documents) -> Renewals:
+    """Schedules of certificates, and what was spent at their authorities."""
+    from sophia_cli.store.renewals import StoredRenewals
+
+    return StoredRenewals(documents)
+
+
+def seals_of(state: Path) -> FileSeals:
+    """Keyed digests of secret values; their key stays in the local part of the state."""
+    from sophia_cli.store.directory import Directory
+    from sophia_cli.store.secrets import FileSeals
+
+    return FileSeals(Directory(state))
 
 
 def uses_sandbox(common: Common, settings: Settings) -> bool:
@@ -354,26 +397,17 @@ def _on_sandbox(settings: Settings, sandbox: Sandbox) -> Settings:
 
 
 def measurements_of(found: Session) -> Measurements:
-    """Where measurements of endpoints and name servers are kept: with the local part of the state."""
-    from sophia_cli.store.directory import Directory
-    from sophia_cli.store.measurements import FileMeasurements
+    """Measurements of endpoints and name servers."""
+    from sophia_cli.store.measurements import StoredMeasurements
 
-    return FileMeasurements(Directory(found.state))
-
-
-def lessons_of(state: Path) -> Lessons:
-    """Where people's answers to proposals are kept: with the local part of the state."""
-    from sophia_cli.store.directory import Directory
-    from sophia_cli.store.learning import FileLessons
-
-    return FileLessons(Directory(state))
+    return StoredMeasurements(found.documents)
 
 
-def wants_colour(common: Common, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether stdout is a terminal that should get colours (NO_COLOR, CLICOLOR_FORCE)."""
-    if common.no_color or environ.get("NO_COLOR"):
-        return False
-    return environ.get("CLICOLOR_FORCE", "0") != "0" or (sys.stdout.isatty() and environ.get("TERM") != "dumb")
+def lessons_of(documents: Documents) -> Lessons:
+    """People's answers to proposals."""
+    from sophia_cli.store.learning import StoredLessons
+
+    return StoredLessons(documents)
 
 
 def draws(environ: Mapping[str, str] = os.environ) -> bool:
@@ -391,7 +425,10 @@ class LocalState:
     """The state alone, for commands that need no provider."""
 
     root: Path
+    shown: str
+    """Where the state is, as it may be printed."""
     store: Store
+    documents: Documents
     stream: Stream
 
 
@@ -410,10 +447,11 @@ def local_state(common: Common, *, strict: bool = False) -> LocalState:
         except InvalidEnvironment as exc:
             if strict or exc.details.get("candidates"):
                 raise
-    from sophia_cli.store.open import open_state, secrets_of_state
+    from sophia_cli.store.open import open_state, secrets_of_state, shown_state
 
     clock, root = SystemClock(), state_dir(common, file)
     place = state_place(common, root)
     learn(set(secrets_of_state(place)))
     store = open_state(place, clock, root)
-    return LocalState(root, store, Stream(actor(), clock, (store.audit.append,)))
+    stream = Stream(actor(), clock, (store.audit.append,), origin=origin(os.environ))
+    return LocalState(root, shown_state(place), store, documents_at(common, root), stream)

@@ -53,7 +53,7 @@ async def state_of(target: StackTarget) -> StackState:
 
 def printed(common: Common, stacks: Sequence[Stack], text: Callable[..., str]) -> int:
     """Print stacks in the form that was asked for; `text` takes them all, or the only one."""
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.stacks import data, listed
 

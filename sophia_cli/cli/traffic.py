@@ -35,7 +35,8 @@ class TrafficLog:
         from dataclasses import replace
 
         self.zones = tuple(one.zone for one in facts)
-        self.read = await self._read()
+        if self.read is None:  # zones are looked at again after a fix, and standard input can be read once only
+            self.read = await self._read()
         traffic = self.read.traffic
         return [replace(one, background=replace(one.background, traffic=traffic)) for one in facts]
 
@@ -90,7 +91,7 @@ async def report_beside(common: Common, log: TrafficLog, analysis: Analysis, ren
 
 
 def _said(common: Common, data: dict[str, Any]) -> str:
-    from sophia_cli.cli.runtime import wants_colour
+    from sophia_cli.cli.printing import wants_colour
     from sophia_cli.output import traffic as forms
 
     return forms.markdown(data) if common.output is Output.markdown else forms.render(data, colour=wants_colour(common))

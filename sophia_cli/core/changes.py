@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.certificates import CertificateOrder
 from sophia_cli.core.dns import Record
+from sophia_cli.core.leaks import HIDDEN, shown_value
+from sophia_cli.core.secret_versions import SecretVersions
 from sophia_cli.core.stacks import Resource
 
 Kind = Literal[
@@ -21,6 +23,7 @@ Kind = Literal[
     "cert.issue",
     "cert.renew",
     "cert.revoke",
+    "secret.rotate",
 ]
 Action = Literal["create", "update", "delete", "replace", "import", "refresh", "unknown"]
 Risk = Literal["low", "medium", "high", "critical"]
@@ -28,7 +31,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 ACTIONS: tuple[Action, ...] = get_args(Action)
 RISKS: tuple[Risk, ...] = ("low", "medium", "high", "critical")
 
-SECRET = "[secret]"
+SECRET = HIDDEN
 UNKNOWN = "[unknown]"
 
 
@@ -76,7 +79,7 @@ class ConfigValue:
         return shown if self.seal is None else {**shown, "seal": self.seal}
 
 
-Payload = Record | EmailMode | Delegation | ConfigValue | Resource | CertificateOrder
+Payload = Record | EmailMode | Delegation | ConfigValue | Resource | CertificateOrder | SecretVersions
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,21 @@ class Change:
     takes: str | None = None
 
     def data(self) -> dict[str, Any]:
-        """The public shape of a change (contract, `sophia.plan/1`); it is also what the plan's digest hashes."""
+        """The public shape of a change (contract, `sophia.plan/1`): a TXT that looks like a secret is shown as `[secret]`."""
+        return self._form(shown)
+
+    def stored(self) -> dict[str, Any]:
+        """The form that the journal keeps, so that a run can be undone, and that the plan's digest hashes."""
+        return self._form(lambda payload: payload.data())
+
+    def _form(self, form: Callable[[Payload], dict[str, Any]]) -> dict[str, Any]:
         return {
             "id": self.id,
             "target": self.target,
             "kind": self.kind,
             "action": self.action,
-            "before": None if self.before is None else self.before.data(),
-            "after": None if self.after is None else _masked(self.after.data(), self.hidden),
+            "before": None if self.before is None else form(self.before),
+            "after": None if self.after is None else _masked(form(self.after), self.hidden),
             "risk": self.risk,
             "reversible": self.reversible,
             "source": self.source,
@@ -146,6 +156,12 @@ def delegation_target(name: str) -> str:
     return f"delegation:{name}"
 
 
+def shown(payload: Payload) -> dict[str, Any]:
+    """A payload's public shape; serving a record makes its secret public, repeating it in reports does no less harm."""
+    data = payload.data()
+    return {**data, "value": shown_value(payload)} if isinstance(payload, Record) else data
+
+
 def _masked(data: dict[str, Any], hidden: frozenset[str]) -> dict[str, Any]:
     return {key: SECRET if key in hidden else value for key, value in data.items()}
 
@@ -166,4 +182,5 @@ _PAYLOADS: Mapping[Kind, Callable[[dict[str, Any]], Payload]] = {
     "cert.issue": CertificateOrder.from_data,
     "cert.renew": CertificateOrder.from_data,
     "cert.revoke": CertificateOrder.from_data,
+    "secret.rotate": SecretVersions.from_data,
 }

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import WHOLE_SET_TYPES, Key, Record, Zone
+from sophia_cli.core.leaks import shown_value
 from sophia_cli.core.plan import State, applied, difference, state_of, zone_target
+
+if TYPE_CHECKING:
+    from sophia_cli.core.changes import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +77,4 @@ def _touched(changes: Sequence[Change]) -> set[Key]:
 
 
 def _text(row: Record) -> str:
-    return f"{row.type} {row.name} {row.value[:80]}"
+    return f"{row.type} {row.name} {shown_value(row)[:80]}"

@@ -11,6 +11,7 @@ from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.certificates import CertificateState
 from sophia_cli.core.changes import Change, Delegation
 from sophia_cli.core.dns import Key, Record, Zone
+from sophia_cli.core.secret_versions import SecretState
 from sophia_cli.core.stacks import StackState
 
 GENESIS = "sha256:" + "0" * 64
@@ -56,6 +57,8 @@ def content_from_data(data: dict[str, Any]) -> Content:
         return Delegation(tuple(data["nameservers"]))
     if "stack" in data:
         return StackState.from_data(data)
+    if "secret" in data:
+        return SecretState.from_data(data)
     return CertificateState.from_data(data) if "certificate" in data else Zone.from_data(data)
 
 
@@ -240,7 +243,7 @@ class Run:
             "actor": self.actor,
             "started": timestamp(self.started),
             "plan": self.plan,
-            "changes": [change.data() for change in self.changes],
+            "changes": [change.stored() for change in self.changes],
             "legs": [
                 {"target": leg.target, "base": leg.base, "phase": leg.phase, "message": leg.message}
                 for leg in self.legs

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia_cli.core.findings import Finding
-from sophia_cli.core.settings import Ignore
+
+if TYPE_CHECKING:
+    from sophia_cli.core.settings import Ignore
 
 EXPIRED = "IGNORE-EXPIRED"
 INCOMPLETE = "IGNORE-INCOMPLETE"

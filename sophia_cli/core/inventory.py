@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sophia_cli.core.dns import Record, Zone
+if TYPE_CHECKING:
+    from sophia_cli.core.dns import Record, Zone
 
 RUNNING = frozenset({"booting", "active", "unhealthy"})  # what is paid for (Lambda Cloud API, instance status)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.dns import WHOLE_SET_TYPES, Key, Record, Zone
-from sophia_cli.core.settings import DesiredRecord, DesiredZone
+
+if TYPE_CHECKING:
+    from sophia_cli.core.settings import DesiredRecord, DesiredZone
 
 Source = Callable[[str], Any]
 """The unevaluated value that stands at a path of the environment's own file, or None."""

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sophia_cli.core.canonical import digest_of
 from sophia_cli.core.certificates import OWN_PROOFS
-from sophia_cli.core.changes import Change, Delegation, EmailMode
+from sophia_cli.core.changes import Change, Delegation, EmailMode, shown
 from sophia_cli.core.dns import (
     DEFAULT_TTL,
     WHOLE_SET_TYPES,
@@ -23,10 +23,12 @@ from sophia_cli.core.dns import (
     with_ttl,
 )
 from sophia_cli.core.errors import UnknownValue
-from sophia_cli.core.findings import Proposal
 from sophia_cli.core.history import Ownership, timestamp
 from sophia_cli.core.risk import Zones, rated
-from sophia_cli.core.settings import DesiredRecord, DesiredZone
+
+if TYPE_CHECKING:
+    from sophia_cli.core.findings import Proposal
+    from sophia_cli.core.settings import DesiredRecord, DesiredZone
 
 State = Literal["before", "after", "neither"]
 
@@ -45,7 +47,7 @@ class Kept:
 
     def data(self) -> dict[str, Any]:
         """The public shape (contract, `sophia.plan/1`)."""
-        return {"target": self.target, "record": self.record.data(), "why": self.why}
+        return {"target": self.target, "record": shown(self.record), "why": self.why}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Plan:
         return digest_of(
             {
                 "targets": [{"id": target.id, "base": target.base} for target in self.targets],
-                "changes": [change.data() for change in self.changes],
+                "changes": [change.stored() for change in self.changes],
             }
         )
 
@@ -403,7 +405,7 @@ def _change_order(change: Change) -> tuple[Any, ...]:
 
 # -- the order of writing -----------------------------------------------------------------------------------------------
 
-_STAGES = {"config": 0, "stack": 2, "dns": 4, "delegation": 5, "cert": 6}
+_STAGES = {"secret": -1, "config": 0, "stack": 2, "dns": 4, "delegation": 5, "cert": 6}
 _DELETES_FIRST = 1
 _DELEGATED_HERE = 3
 
@@ -412,6 +414,7 @@ def _stage_of(changes: Sequence[Change]) -> dict[str, int]:
     """When each target is written.
 
     Environment edits come first: a run killed between the two then resumes towards what was approved, not away from it.
+    Only a secret is made before them, for its new value is what the edit writes.
     A stack is written before the records that may take its outputs, and after records that only go: nothing may point at
     what is not there any more. Certificates come last, for they are asked for at addresses that have to be there.
     """
@@ -441,10 +444,12 @@ def stages(targets: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 def rests_on(target: str, targets: Sequence[str], changes: Sequence[Change]) -> frozenset[str]:
     """The targets, among those written before it, without which a target must not be written.
 
-    An edit of the environment names what all others do; a record rests on the stack whose output it takes; a stack rests
-    on the zones whose records went before it.
+    An edit of the environment names what all others do, and rests on the secret whose value it writes or forgets; a record
+    rests on the stack whose output it takes; a stack rests on the zones whose records went before it.
     """
     earlier = targets[: targets.index(target)]
     taken = {change.takes.partition("#")[0] for change in changes if change.target == target and change.takes}
-    before_stack = ("dns:",) if target.startswith("stack:") else ()
-    return frozenset(one for one in earlier if one.startswith(("config:", *before_stack)) or one in taken)
+    ground = {"stack": ("config:", "dns:"), "config": ("config:", "secret:")}.get(
+        target.partition(":")[0], ("config:",)
+    )
+    return frozenset(one for one in earlier if one.startswith(ground) or one in taken)

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from sophia_cli.core.changes import Change
-from sophia_cli.core.comparison import Comparison
-from sophia_cli.core.history import AuditEvent, AuditHead, Ownership, Run, Snapshot
-from sophia_cli.core.policy import Approval
-from sophia_cli.core.stacks import Output
+if TYPE_CHECKING:
+    from sophia_cli.core.changes import Change
+    from sophia_cli.core.comparison import Comparison
+    from sophia_cli.core.history import AuditEvent, AuditHead, Ownership, Run, Snapshot
+    from sophia_cli.core.policy import Approval
+    from sophia_cli.core.stacks import Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from sophia_cli.core.challenges import is_challenge
 from sophia_cli.core.changes import Change, Risk
 from sophia_cli.core.dns import ADDRESS_TYPES, APEX, Record, Zone, is_parking_pair, mail_policy
 from sophia_cli.core.history import Ownership
+from sophia_cli.core.secret_versions import SecretVersions
 from sophia_cli.core.stacks import Resource
 
 
@@ -30,9 +31,11 @@ def rated(change: Change, zones: Zones | None) -> Change:
 
 
 def _is_irreversible(change: Change) -> bool:
-    """Whether undoing it cannot bring back what was there: what a lost resource held, a certificate that was revoked."""
+    """Whether undoing it cannot bring back what was there: a lost resource's data, a certificate or a secret that ended."""
     if change.kind == "cert.revoke":
         return True
+    if isinstance(change.after, SecretVersions):
+        return change.after.is_alone
     lost = change.before
     return isinstance(lost, Resource) and lost.stateful and change.action in ("delete", "replace", "unknown")
 

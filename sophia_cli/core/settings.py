@@ -119,22 +119,44 @@ class Intelligence:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalAccountKey:
+    """What an authority gave to bind an account of ours to one that is there already (RFC 8555 7.3.4)."""
+
+    key_id: SecretStr
+    hmac_key: SecretStr
+
+
+@dataclass(frozen=True, slots=True)
 class Ssl:
-    """The `ssl` section."""
+    """The `ssl` section, or what of it counts for one certificate.
+
+    `provider` and `directory` are the authority that is preferred; `others` the directories of those that are tried after it.
+    """
 
     provider: str | None = None
     email: str | None = None
     domains: tuple[str, ...] = ()
     directory: str | None = None
+    others: tuple[str, ...] = ()
     key_type: str = "ec-p256"
     profile: str | None = None
+    preferred_chain: str | None = None
+    """The name of a root or cross-signing issuer, or `shortest`; None: the chain the authority gives first."""
     challenge: str | None = None
     store: str | None = None
     deploy_hook: str | None = None
     ca_file: str | None = None
     """A PEM file with the root that the authority's own server is trusted by, for private authorities."""
-    eab_key_id: SecretStr | None = None
-    eab_hmac_key: SecretStr | None = None
+    external_accounts: Mapping[str, ExternalAccountKey] = field(default_factory=dict)
+    """By directory URL."""
+    certificates: Mapping[str, Ssl] = field(default_factory=dict)
+    """Further certificates by name, each as the section that counts for it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The domains of all certificates."""
+        every = (*self.domains, *(name for one in self.certificates.values() for name in one.domains))
+        return tuple(dict.fromkeys(every))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +277,8 @@ class Settings:
     writable: str | None = None
     secrets: tuple[SecretStr, ...] = ()
     """Every secret text the environment holds: what redaction looks for."""
+    time_zone: str | None = None
+    """What "6 pm" and "tomorrow" mean here (IANA name, `platform.time_zone`); None: that of the change window, else UTC."""
 
     def zone(self, name: str) -> DesiredZone | None:
         """The desired zone of a domain name."""

@@ -116,6 +116,7 @@ def _ttl(traffic: Traffic, use: NameUse, rows: tuple[Record, ...]) -> Iterator[A
         f"{LONGER_TTL / lowest:.1f} times less often, if they ask once a TTL",
         {"queries_a_day": round(a_day), "ttl": lowest, "clients": use.clients},
         tuple((row, Record(row.name, row.type, row.value, LONGER_TTL, row.priority)) for row in short),
+        "With an environment, analyze --traffic FILE --fix offers this change. "
         "Keep the short TTL where the address is about to change, or where health checks rewrite it.",
     )
 

@@ -34,7 +34,7 @@ MOST_FOR_TREND = 200  # samples; all pairs are looked at
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sample:
-    """One measurement, in seconds."""
+    """One measurement in seconds; in a series `serial SERVER`, a zone's serial."""
 
     at: datetime
     seconds: float

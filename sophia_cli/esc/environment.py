@@ -171,7 +171,7 @@ class Environment:
         node = self.get(path)
         if node is None:
             return ()
-        steps: dict[Step, None] = {}
+        steps: list[Step] = []
         _explain(node, "value", 0, steps, set())
         return tuple(steps)
 
@@ -190,16 +190,16 @@ class Environment:
         return found
 
 
-def _explain(node: Node, role: str, depth: int, steps: dict[Step, None], seen: set[int]) -> None:
+def _explain(node: Node, role: str, depth: int, steps: list[Step], seen: set[int]) -> None:
     if id(node) in seen or depth > 40:
         return
     seen.add(id(node))
     at = node.origin
     if at.line:
         shown = node.plain()
-        steps[
-            Step(role, node.path, at.file, at.line, at.column, node.note, node.secret, node.unknown, depth, shown)
-        ] = None
+        step = Step(role, node.path, at.file, at.line, at.column, node.note, node.secret, node.unknown, depth, shown)
+        if step not in steps:
+            steps.append(step)
     for source in node.sources:
         _explain(source, "from", depth + 1, steps, seen)
     if node.below is not None:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
-from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, KEY_TYPES
 from sophia_cli.core.dns import shown
 from sophia_cli.core.errors import UnknownValue
 from sophia_cli.core.settings import (
@@ -26,10 +26,10 @@ from sophia_cli.core.settings import (
     Service,
     Settings,
     Smtp,
-    Ssl,
     Stack,
 )
 from sophia_cli.core.window import window
+from sophia_cli.esc.certificates import ssl_of
 from sophia_cli.esc.diagnostics import Diagnostic, Report
 from sophia_cli.esc.environment import RESERVED_SECTIONS, Environment, Node, invalid
 from sophia_cli.esc.sections import Section, is_loopback, url_problem
@@ -38,8 +38,6 @@ from sophia_cli.esc.zones import zones
 ENDPOINTS = ("https://api.namecheap.com/xml.response", "https://api.sandbox.namecheap.com/xml.response")
 CLIENT_IPS = ("local_dev", "github_actions", "pulumi_cloud", "fallback")
 APPROVALS = ("terminal", "unattended")
-CHALLENGES = (DNS_PERSIST_01, DNS_01)
-KEY_FAMILIES = {"ecdsa": "ec-p256", "rsa": "rsa-2048"}
 FREE_SECTIONS = ("ip_addresses", "previous_secrets")
 # Keys that are read and checked but change nothing yet; `config check` says so. Shorten this with the features.
 WITHOUT_EFFECT = (
@@ -102,7 +100,7 @@ def read(environment: Environment, *, checking: bool = False) -> Reading:
         provider=provider,
         zones=zones(dns, blocked),
         namecheap=_namecheap(root.section("namecheap")),
-        ssl=_ssl(root.section("ssl")),
+        ssl=ssl_of(root.section("ssl")),
         monitoring=_monitoring(root.section("monitoring")),
         security=_security(root.section("security")),
         pulumi=_pulumi(root.section("pulumi")),
@@ -111,8 +109,8 @@ def read(environment: Environment, *, checking: bool = False) -> Reading:
         ignores=tuple(_ignores(root.section("analysis"))),
         writable=environment.file if environment.local else None,
         secrets=tuple(SecretStr(text) for text in environment.secret_texts()),
+        time_zone=_time_zone(root.section("platform")),
     )
-    _platform(root.section("platform"))
     for name in (*FREE_SECTIONS, *RESERVED_SECTIONS):
         root.section(name)
     dns.finish()
@@ -130,10 +128,21 @@ def _without_effect(environment: Environment, report: Report) -> None:
             report.warning(f"{path}: understood, but it has no effect yet", node.origin, f"values.{path}")
 
 
-def _platform(section: Section) -> None:
+def _time_zone(section: Section) -> str | None:
+    """The `platform` section: what it is called is free; the time zone is an IANA name."""
     for key in ("name", "domain", "environment"):
         section.text(key)
+    zone, node = section.text("time_zone"), section.get("time_zone")
     section.finish()
+    if zone is None or node is None:
+        return None
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        shown_zone = "the secret value" if node.secret else f"{zone!a}"
+        section.wrong(node, section.path_of("time_zone"), f"{shown_zone} is not a time zone such as Europe/Berlin")
+        return None
+    return zone
 
 
 def _namecheap(section: Section) -> Namecheap:
@@ -182,32 +191,6 @@ def _endpoint(section: Section) -> str | None:
     said = "the secret value" if node.secret else shown(text)
     section.wrong(node, section.path_of("endpoint"), f"{said} is neither {' nor '.join(ENDPOINTS)} nor on loopback")
     return None
-
-
-def _ssl(section: Section) -> Ssl:
-    external = section.section("eab")
-    found = Ssl(
-        provider=section.text("provider"),
-        email=section.text("email"),
-        domains=section.texts("domains"),
-        directory=section.url("directory"),
-        key_type=_key_type(section),
-        profile=section.text("profile"),
-        challenge=section.choice("challenge", CHALLENGES),
-        store=section.text("store"),
-        deploy_hook=section.text("deploy_hook"),
-        ca_file=section.text("ca_file"),
-        eab_key_id=external.secret("key_id"),
-        eab_hmac_key=external.secret("hmac_key"),
-    )
-    external.finish()
-    section.finish()
-    return found
-
-
-def _key_type(section: Section) -> str:
-    text = section.choice("key_type", (*KEY_TYPES, *KEY_FAMILIES)) or Ssl().key_type
-    return KEY_FAMILIES.get(text, text)
 
 
 def _monitoring(section: Section) -> Monitoring:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia_cli.agents.base import NO_BACKGROUND, Background, Examination, Facts, Place
 from sophia_cli.agents.cost import Figure, figures
@@ -20,9 +20,11 @@ from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.findings import SEVERITIES, Finding, NotTested, Proposal
 from sophia_cli.core.ignores import Ignored, sort_out
-from sophia_cli.core.ports import ReadPort
-from sophia_cli.core.settings import Settings
-from sophia_cli.flows.counsel import Told
+
+if TYPE_CHECKING:
+    from sophia_cli.core.ports import ReadPort
+    from sophia_cli.core.settings import Settings
+    from sophia_cli.flows.counsel import Told
 
 Collector = Callable[[list[Facts]], Awaitable[list[Facts]]]
 """Adds to the background of facts what checks want to know; gives all of them back, in the same order."""
@@ -55,6 +57,8 @@ class Analysis:
     """How the findings compare with a former analysis; `findings` then holds the new ones only, the score all."""
     told: tuple[Told, ...] = ()
     """What a language model says of findings (`--ai-enhanced`); not checked, and nothing is computed from it."""
+    offered: tuple[Proposal, ...] = ()
+    """What a language model proposes; shown here, accepted only beside a plan, with an approval."""
 
     @property
     def summary(self) -> dict[str, int]:
@@ -86,6 +90,7 @@ class Analysis:
             "parts": [part.data() for part in self.parts],
             "costs": [redacted(figure.data(), self.masks) for figure in self.costs],
             **({"model": [redacted(one.data(), self.masks) for one in self.told]} if self.told else {}),
+            **({"model_proposals": [redacted(one.data(), self.masks) for one in self.offered]} if self.offered else {}),
         }
 
     def since(self, document: Any) -> Analysis:

@@ -31,11 +31,12 @@ _ABOUT = ("TLS-", "CAA-", "WEB-HSTS")
 async def issue(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     """The plan of `sophia cert issue`: the certificate of the environment, if it is for the names that were said."""
     assert isinstance(intent, said.IssueCertificate)
-    reply = replace(reply, command="sophia cert issue")
     try:
         target = _target(intent.names, world)
         _refuse_another_authority(intent.authority, world)
-        return await _planned(reply, target, world, now)
+        # The authority that was named is the environment's own, so it need not be said.
+        plain = replace(reply, command=said.IssueCertificate(intent.names).command())
+        return await _planned(_naming(plain, target, world), target, world, now)
     except Refused as exc:
         return _refused(reply, exc)
 
@@ -43,14 +44,19 @@ async def issue(reply: Reply, intent: said.Intent, world: World, now: datetime) 
 async def renew(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
     """The plan of `sophia cert renew`, where its time has come."""
     assert isinstance(intent, said.RenewCertificate)
-    reply = replace(reply, command="sophia cert renew")
     try:
         target = _target(intent.names, world)
+        reply = _naming(reply, target, world)
         if state_in(await target.read()).installed is None:
             raise Refused(f"{target.name} has no certificate that could be renewed", hint="sophia cert issue")
         return await _planned(reply, target, world, now, renewal=True)
     except Refused as exc:
         return _refused(reply, exc)
+
+
+def _naming(reply: Reply, target: CertificateTarget, world: World) -> Reply:
+    """The command with the certificate's name, where the environment has several."""
+    return replace(reply, command=f"{reply.command} {target.name}") if len(world.certificates) > 1 else reply
 
 
 def _refused(reply: Reply, exc: Refused) -> Reply:
@@ -59,21 +65,25 @@ def _refused(reply: Reply, exc: Refused) -> Reply:
 
 def _target(names: Sequence[str], world: World) -> CertificateTarget:
     """The environment's certificate. Raises `Refused` where it has none, or none for these names."""
-    target = world.certificate
-    if target is None:
-        domains = world.settings.ssl.domains
+    if not world.certificates:
+        domains = world.settings.ssl.names
         missing = "ssl.domains names none" if not domains else "no authority that can see its zones is configured"
         raise Refused(
             f"no certificate can be had for {', '.join(names)}: {missing}",
             hint="name ssl.domains and ssl.provider, or ssl.directory of an authority (on loopback for the sandbox)",
         )
-    others = [name for name in names if not any(covers(held, ascii_name(name)) for held in target.order.names)]
+    missed = {target: _missed(names, target.order.names) for target in world.certificates}
+    target, others = min(missed.items(), key=lambda entry: len(entry[1]))
     if others:
         raise Refused(
             f"ssl.domains does not name {', '.join(others)}; the certificate is for {', '.join(target.order.names)}",
             hint="add it to ssl.domains, then ask again",
         )
     return target
+
+
+def _missed(names: Sequence[str], held: Sequence[str]) -> list[str]:
+    return [name for name in names if not any(covers(one, ascii_name(name)) for one in held)]
 
 
 def _refuse_another_authority(authority: str | None, world: World) -> None:
@@ -118,13 +128,37 @@ async def inspect(reply: Reply, intent: said.Intent, world: World, now: datetime
     found = await world.endpoints(tuple(ascii_name(host) for host in hosts))
     seen = [one for endpoint in found for one in endpoint.served if one.leaf is not None]
     command = f"sophia cert show {' '.join(hosts)}"
+    installed, serials = await _installed(hosts, world)
     if not seen:
-        raise Refused("no certificate was seen: " + "; ".join(_blank(endpoint) for endpoint in found), hint=command)
+        unseen = "No certificate was seen: " + "; ".join(_blank(endpoint) for endpoint in found) + "."
+        answer = "\n".join([*installed, unseen])
+        return replace(reply, command=command, answer=answer, evidence=serials)
     facts = Facts(Zone.of("invalid", "NONE", ()), now, None, Background(source="dns", tls=found))
-    lines = [line for endpoint in found for line in _told(endpoint, now)]
+    lines = [*installed, *(line for endpoint in found for line in _told(endpoint, now))]
     lines += [f"{one.severity}: {one.title}. {one.help}" for one in of_endpoints(facts, found, RULES)]
-    evidence = tuple(dict.fromkeys(f"sha256:{one.leaf.fingerprint}" for one in seen if one.leaf is not None))
+    served = (f"sha256:{one.leaf.fingerprint}" for one in seen if one.leaf is not None)
+    evidence = tuple(dict.fromkeys([*serials, *served]))
     return replace(reply, command=command, answer="\n".join(lines), evidence=evidence)
+
+
+async def _installed(hosts: Sequence[str], world: World) -> tuple[list[str], tuple[str, ...]]:
+    """What sophia itself had issued and installed for these hosts, and the ids of those certificates."""
+    lines, ids = [], []
+    for target in world.certificates:
+        if all(_missed([host], target.order.names) for host in hosts):
+            continue
+        there = state_in(await target.read()).installed
+        names = ", ".join(target.order.names)
+        if there is None:
+            lines.append(f"The environment asks for a certificate for {names}; none is issued yet.")
+            continue
+        ids.append(f"{target.id}:{there.serial}")
+        lines.append(
+            f"Installed for {names}, valid until {there.not_after:%Y-%m-%d %H:%M} UTC, from {there.authority}."
+        )
+    if not world.certificates:
+        lines.append("The environment asks for no certificate that can be had here (ssl.domains).")
+    return lines, tuple(ids)
 
 
 def _blank(endpoint: Endpoint) -> str:

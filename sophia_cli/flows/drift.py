@@ -179,7 +179,7 @@ async def _public(one: Seen, ground: Ground) -> list[Fault]:
 def _finding(change: Change) -> Finding:
     drifted = change.source == "drift"
     evidence = {
-        "there": None if change.before is None else change.before.data(),
+        "there": change.data()["before"],
         "wanted": change.data()["after"],
         "change": change.action,
     }

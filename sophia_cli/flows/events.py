@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sophia_cli.core.history import AuditEvent
@@ -21,6 +21,8 @@ class Stream:
     subscribers: tuple[Subscriber, ...] = ()
     run: str | None = None
     plan: str | None = None
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Where the actor acts from, as far as is known: `address` of a remote login, `ci` run."""
 
     async def say(self, action: str, *, target: str | None = None, outcome: str | None = None, **detail: Any) -> None:
         """Publish one event. `detail` is JSON data and holds no secrets."""
@@ -33,11 +35,11 @@ class Stream:
             target=target,
             plan=self.plan,
             outcome=outcome,
-            detail=detail,
+            detail={**self.origin, **detail},
         )
         for subscriber in self.subscribers:
             await subscriber(event)
 
     def of(self, run: str, plan: str) -> Stream:
         """The same stream, speaking of one run."""
-        return Stream(self.actor, self.clock, self.subscribers, run, plan)
+        return replace(self, run=run, plan=plan)

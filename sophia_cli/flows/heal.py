@@ -114,7 +114,7 @@ async def _note_drift(faults: Sequence[Fault], ground: Ground) -> None:
             drifted.setdefault(fault.finding.target, []).append(fault.change)
     events = await ground.store.audit.events() if drifted else ()
     for target, changes in sorted(drifted.items()):
-        drift = digest_of([change.data() for change in changes])
+        drift = digest_of([change.stored() for change in changes])
         noted = next((one for one in reversed(events) if (one.action, one.target) == ("heal.drift", target)), None)
         if noted is None or noted.detail.get("drift") != drift:
             rows = [change.before or change.after for change in changes]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from sophia_cli.core.changes import UNKNOWN, Change
+from sophia_cli.core.changes import SECRET, UNKNOWN, Change, ConfigValue
 from sophia_cli.core.dns import ADDRESS_TYPES, APEX, Record, normalised, problems
 from sophia_cli.core.errors import SophiaError, UnknownValue
 from sophia_cli.core.ports import Planned, TargetPort
@@ -114,12 +114,14 @@ async def with_outputs(course: Course, target: str, ground: Ground) -> str | Non
 
 
 async def _resolved(change: Change, key: str, port: object, zone: str) -> Change:
-    if not isinstance(change.after, Record):
+    if not isinstance(change.after, (Record, ConfigValue)):
         return change
     outputs = await port.outputs() if isinstance(port, Planned) else {}
     output = outputs.get(key)
     if output is None or not output.is_known:
         raise UnknownValue(f"{change.takes} is still not known")
+    if isinstance(change.after, ConfigValue):  # of a secret, whose output is the keyed digest of its value
+        return replace(change, after=ConfigValue(change.after.path, SECRET, output.value))
     return replace(change, after=_fitting(change.after, output, zone, change.takes or key))
 
 

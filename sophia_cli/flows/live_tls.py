@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from sophia_cli.agents.base import Facts
 from sophia_cli.checks.tls_mail import is_enforced
 from sophia_cli.checks.web import endpoints as watched
 from sophia_cli.core.dns import ascii_name
 from sophia_cli.core.endpoints import HTTPS, Endpoint, Target, merged, tls_targets, untested
+
+if TYPE_CHECKING:
+    from sophia_cli.agents.base import Facts
 
 MOST_TARGETS = 100  # of one zone; what is left over is not tested
 

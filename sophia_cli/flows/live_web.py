@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sophia_cli.agents.base import Facts
 from sophia_cli.checks.performance_web import samples
 from sophia_cli.checks.web import wishes
 from sophia_cli.core.errors import StateError
-from sophia_cli.core.trends import Measurements
-from sophia_cli.core.web_facts import Fetch, Visits, WebPort
+
+if TYPE_CHECKING:
+    from sophia_cli.agents.base import Facts
+    from sophia_cli.core.trends import Measurements
+    from sophia_cli.core.web_facts import Fetch, Visits, WebPort
+
+    Wish = Callable[[Facts], tuple[Fetch, ...]]
 
 
-async def with_web(facts: Sequence[Facts], port: WebPort) -> list[Facts]:
+async def with_web(facts: Sequence[Facts], port: WebPort, wish: Wish = wishes) -> list[Facts]:
     """The facts of several zones with what web servers answered, all asked at once and each address once."""
-    wanted = [wishes(one) for one in facts]
+    wanted = [wish(one) for one in facts]
     visits = await port.visit_all(tuple(fetch for fetches in wanted for fetch in fetches))
     return [
         replace(one, background=replace(one.background, http=_of(fetches, visits)))

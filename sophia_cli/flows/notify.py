@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from sophia_cli.core.errors import SophiaError
+from sophia_cli.core.errors import SophiaError, StateError
 from sophia_cli.core.findings import Finding
-from sophia_cli.core.notifications import Level, Message, Notifier, Told, is_news
+from sophia_cli.core.notifications import Level, Message, Notifier, Told
 from sophia_cli.core.ports import Clock
 from sophia_cli.flows.events import Stream
 
@@ -25,22 +27,31 @@ class Alerts:
 async def tell(message: Message, alerts: Alerts) -> tuple[str, ...]:
     """Tell a matter on every channel that has not heard of it today; the reasons of the channels that failed.
 
-    A channel that failed is tried again at the next call, for only what was delivered is remembered.
+    It is taken first, so that of several machines one tells it. A channel that failed is tried again at the next call. A
+    memory that cannot be read tells nobody: each pass would tell everything again.
     """
     failures = []
     for notifier in alerts.notifiers:
         now = alerts.clock.now()
-        if not is_news(await alerts.told.when(notifier.name, message.key), now):
-            continue
         try:
-            await notifier.send(message)
+            if not await alerts.told.take(notifier.name, message.key, now):
+                continue
+            await _sent(message, notifier, alerts, now)
         except SophiaError as exc:
             failures.append(f"{message.title}: could not be told by {notifier.name}: {exc.message}")
             await alerts.stream.say("notify", target=message.target, outcome="failed", by=notifier.name, error=exc.kind)
             continue
-        await alerts.told.note(notifier.name, message.key, now)
         await alerts.stream.say("notify", target=message.target, outcome="sent", by=notifier.name, matter=message.key)
     return tuple(failures)
+
+
+async def _sent(message: Message, notifier: Notifier, alerts: Alerts, now: datetime) -> None:
+    try:
+        await notifier.send(message)
+    except SophiaError:
+        await alerts.told.let_go(notifier.name, message.key, now)
+        raise
+    await alerts.told.note(notifier.name, message.key, now)
 
 
 async def tell_open(findings: Iterable[Finding], alerts: Alerts) -> tuple[str, ...]:
@@ -56,6 +67,7 @@ async def tell_open(findings: Iterable[Finding], alerts: Alerts) -> tuple[str, .
 
 
 async def settled(key: str, alerts: Alerts) -> None:
-    """A matter is over: when it comes back it is told at once."""
+    """A matter is over: when it comes back it is told at once. A memory that cannot be changed is said when it is told."""
     if alerts.notifiers:
-        await alerts.told.forget(key)
+        with contextlib.suppress(StateError):
+            await alerts.told.forget(key)

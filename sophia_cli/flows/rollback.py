@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sophia_cli.core.certificates import CertificateOrder
 from sophia_cli.core.changes import Change, ConfigValue
 from sophia_cli.core.dns import Record
-from sophia_cli.core.errors import StateError, UsageError
+from sophia_cli.core.errors import Refused, StateError, UsageError
 from sophia_cli.core.history import Run, Snapshot
 from sophia_cli.core.ports import EnvironmentFile, Journal, Part, StackPort, TargetPort
 from sophia_cli.core.settings import Settings
@@ -71,7 +72,7 @@ def _of_target(run: Run, changes: Sequence[Change], port: TargetPort, now: Snaps
             back = replace(change.inverse(), source=source, reason=reason, hidden=frozenset())
             undone.append(back)
         elif state == "neither":
-            left.append(f"{_named(change)} was changed since by somebody else and is kept as it is")
+            left.append(f"{_named(change)} was changed since by somebody else and is kept as it is{_instead(change)}")
     return undone, left
 
 
@@ -91,7 +92,19 @@ def _named(change: Change) -> str:
     payload = change.after if change.after is not None else change.before
     if isinstance(payload, Record):
         return f"{payload.type} {payload.name}"
+    if isinstance(payload, CertificateOrder):
+        return change.target
     return payload.path if isinstance(payload, ConfigValue) else change.kind
+
+
+def _instead(change: Change) -> str:
+    """How to get what the undo would have given, where it takes another command."""
+    before = change.before
+    if not isinstance(before, CertificateOrder) or before.serial is None:
+        return ""
+    return (
+        f"; for the certificate of before: sophia cert rollback {change.target.removeprefix('cert:')} {before.serial}"
+    )
 
 
 async def plan_rollback(
@@ -105,6 +118,10 @@ async def plan_rollback(
     run = await find_run(ground.store.journal, run_id)
     touched = done_targets(run)
     for target in touched:
+        if target.startswith("secret:"):
+            raise Refused(
+                f"run {run.id} rotated {target}, which is not undone", hint="sophia secrets rotate makes another value"
+            )
         if target not in ground.targets:
             raise UsageError(
                 f"run {run.id} wrote {target}, which is not a target of this environment",

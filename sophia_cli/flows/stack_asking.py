@@ -11,6 +11,7 @@ from sophia_cli.flows.environments import find_stack, likely_base, plan_creation
 from sophia_cli.flows.reply import Reply, World
 from sophia_cli.flows.scaling import Direction, Scaling, plan_scaling
 from sophia_cli.reasoning import intents as said
+from sophia_cli.reasoning.recurrence import why_not
 
 
 async def create_environment(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:
@@ -42,10 +43,8 @@ async def scale_service(reply: Reply, intent: said.Intent, world: World, now: da
     """The plan that scales a service, now; what is to begin later or to repeat is refused."""
     assert isinstance(intent, said.ScaleService)
     if intent.every is not None or (intent.start is not None and intent.start > now):
-        raise Refused(
-            "sophia begins nothing later and repeats nothing by itself",
-            hint=f"run this from cron at the time it is to begin: {intent.command()}",
-        )
+        why, line = why_not(intent, world.time_zone, world.settings.writable)
+        raise Refused(why, hint=line)
     way = _DIRECTIONS[intent.direction]
     wanted = Scaling(intent.service, way, intent.amount, intent.percent, intent.to, intent.end)
     return replace(reply, judged=await plan_scaling(wanted, _desk(world)))

@@ -75,14 +75,32 @@ async def interrupted(course: Course, ground: Ground) -> NoReturn:
 
 
 async def take_back_linked(course: Course, ground: Ground) -> None:
-    """When what an environment edit names did not come to be, the edit goes as well."""
+    """When what an environment edit names did not come to be, the edit goes as well; so does a secret it did not take."""
+    for leg in course.run.legs:
+        if leg.phase == "done" and _was_made_in_vain(course.run, leg.target):
+            before = await _before(course.run, leg.target, ground)
+            await read_and_take_back(course, leg.target, before, ground, "the environment did not take its value")
     run = course.run
     others = [leg for leg in run.legs if not leg.target.startswith("config:")]
     if not others or any(leg.phase in ("done", "unknown") for leg in others):
         return
     for leg in run.legs:
         if leg.target.startswith("config:") and leg.phase == "done":
-            before = await ground.store.snapshots.of_run(run.id, leg.target)
-            if before is None:
-                raise StateError(f"run {run.id}: the snapshot of {leg.target} is gone", hint="sophia audit show")
+            before = await _before(run, leg.target, ground)
             await read_and_take_back(course, leg.target, before, ground, "its records were not made")
+
+
+def _was_made_in_vain(run: Run, target: str) -> bool:
+    """Whether this is a secret's new value that the edit of the environment, as is known, did not take."""
+    takers = {change.target for change in run.changes if (change.takes or "").partition("#")[0] == target}
+    phases = [run.leg(taker).phase for taker in takers]
+    return (
+        target.startswith("secret:") and bool(phases) and all(one in ("pending", "skipped", "undone") for one in phases)
+    )
+
+
+async def _before(run: Run, target: str, ground: Ground) -> Snapshot:
+    before = await ground.store.snapshots.of_run(run.id, target)
+    if before is None:
+        raise StateError(f"run {run.id}: the snapshot of {target} is gone", hint="sophia audit show")
+    return before

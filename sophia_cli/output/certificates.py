@@ -25,6 +25,7 @@ def _entry(one: Listed, now: datetime) -> dict[str, Any]:
         "installed": None if one.installed is None else _installed(one.installed, now),
         "renew_at": None if one.renew_at is None else one.renew_at.isoformat().replace("+00:00", "Z"),
         "reason": one.reason,
+        "kept_by": None if one.kept_by is None else one.kept_by.data(),
         "pending": None if one.pending is None else one.pending.order.data(),
         "versions": [_installed(version, now) for version in one.versions],
     }
@@ -46,8 +47,11 @@ def text(found: Sequence[Listed], now: datetime, *, colour: bool = False, verbos
 def _lines(one: Listed, now: datetime, palette: Palette, verbose: bool) -> list[str]:
     lines = [palette.paint("bold", escaped(certificate_target(one.name))), f"  names    {', '.join(one.wanted.names)}"]
     there = one.installed
+    if one.kept_by is not None:
+        until = f"{one.kept_by.not_after:%Y-%m-%d %H:%M} UTC"
+        lines.append(f"  kept by  {escaped(one.kept_by.host)}, serial {escaped(one.kept_by.serial)}, until {until}")
     if there is None:
-        lines.append("  there is none yet; run: sophia cert issue")
+        lines += [] if one.kept_by is not None else ["  there is none yet; run: sophia cert issue"]
     else:
         days = (there.not_after - now).days
         left = palette.paint("red" if days < _CLOSE_DAYS else "green", counted(days, "day") + " left")

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from sophia_cli.core.certificates import CertificateOrder
 from sophia_cli.core.changes import SECRET, Change, ConfigValue, Delegation, EmailMode
 from sophia_cli.core.dns import Record
+from sophia_cli.core.leaks import shown_value
+from sophia_cli.core.secret_versions import SecretVersions
 from sophia_cli.core.stacks import Resource
 from sophia_cli.output.foreign import escaped
 from sophia_cli.output.style import Palette
@@ -22,6 +24,7 @@ _KINDS = {
     "cert.issue": "issue",
     "cert.renew": "renew",
     "cert.revoke": "revoke",
+    "secret.rotate": "secret",
 }
 _STYLES = {"replace": "delete", "import": "create", "refresh": "update", "unknown": "update"}
 
@@ -98,6 +101,10 @@ def payload_text(payload: object, change: Change) -> str:
         return ", ".join(payload.nameservers) or "the provider's own"
     if isinstance(payload, ConfigValue):
         return f"{escaped(payload.path)}: {escaped(json.dumps(payload.value, ensure_ascii=False))}"
+    if isinstance(payload, SecretVersions):
+        copies = "".join(f", copied to {escaped(name)}" for name in payload.consumers)
+        beside = "" if payload.beside is None else f" beside {escaped(payload.beside)}"
+        return f"{escaped(payload.current)}{beside}{copies}"
     if isinstance(payload, CertificateOrder):
         ends = "" if payload.not_after is None else f", ends {payload.not_after:%Y-%m-%d}"
         return f"{escaped(', '.join(payload.names))} ({escaped(payload.key_type)}{ends})"
@@ -137,5 +144,5 @@ def value_text(record: Record) -> str:
 
 
 def _quoted(record: Record) -> str:
-    shown = escaped(record.value)
+    shown = escaped(shown_value(record))
     return f'"{shown}"' if record.type == "TXT" else shown

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sophia_cli.core.errors import SophiaError
-from sophia_cli.core.plan import Plan
-from sophia_cli.core.policy import Verdict
 from sophia_cli.output.foreign import escaped
+
+if TYPE_CHECKING:
+    from sophia_cli.core.errors import SophiaError
+    from sophia_cli.core.plan import Plan
+    from sophia_cli.core.policy import Verdict
 
 
 def envelope(name: str, data: Any) -> str:

@@ -15,7 +15,7 @@ def learning_text(data: Mapping[str, Any]) -> str:
     lines = [f"learning_mode is {mode}", f"confidence = {data['formula']}"]
     least = ", ".join(f"{name} {value:.2f}" for name, value in data["offered_from"].items())
     lines += [f"rules that tune are offered from: {least}; this environment is {level}", ""]
-    head = ("rule", "shipped", "accepted", "rejected", "held", "undone", "confidence")
+    head = ("rule", "shipped", "accepted", "rejected", "held", "undone", "mended", "lingered", "confidence")
     rows = [head, *([_cell(one[name]) for name in head] for one in data["rules"])]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     for row in rows:

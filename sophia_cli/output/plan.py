@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sophia_cli.core.changes import Change
 from sophia_cli.core.findings import Proposal
+from sophia_cli.core.leaks import shown_value
 from sophia_cli.core.plan import Plan
 from sophia_cli.core.policy import Verdict
 from sophia_cli.output.changes import SIGNS, change_lines, payload_text, value_text, what
@@ -130,7 +131,7 @@ def markdown(plan: Plan, verdict: Verdict) -> str:
     if plan.kept:
         lines += ["", f"<details><summary>{len(plan.kept)} kept</summary>", ""]
         lines += [
-            f"- {kept.record.type} {markdown_escaped(kept.record.name)} {markdown_escaped(kept.record.value)}: "
+            f"- {kept.record.type} {markdown_escaped(kept.record.name)} {markdown_escaped(shown_value(kept.record))}: "
             f"{markdown_escaped(kept.why)}"
             for kept in plan.kept
         ]
@@ -184,7 +185,7 @@ def html(plan: Plan, verdict: Verdict) -> str:
         for reason in verdict.reasons
     )
     kept = "".join(
-        f"<li>{html_escaped(f'{kept.record.type} {kept.record.name} {kept.record.value}')}: {html_escaped(kept.why)}</li>"
+        f"<li>{html_escaped(f'{kept.record.type} {kept.record.name} {shown_value(kept.record)}')}: {html_escaped(kept.why)}</li>"
         for kept in plan.kept
     )
     counts = ", ".join(f"{value} {key}" for key, value in plan.summary().items())

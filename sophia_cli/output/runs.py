@@ -72,6 +72,7 @@ def progress_line(event: AuditEvent) -> str | None:
         changes=counted(count, "change"),
         error=event.detail.get("error"),
         behind=next(iter(event.detail.get("behind") or ()), ""),
+        **{key: event.detail.get(key) for key in ("authority", "why", "wish")},
     )
     return escaped(said)
 
@@ -111,6 +112,9 @@ _PROGRESS: Mapping[tuple[str, str | None], str] = {
 _OF_CERTIFICATES: Mapping[tuple[str, str | None], str] = {
     ("apply.verify", "not yet"): "{target}: no endpoint was seen to serve it yet",
     ("cert.order", "placed"): "{target}: order placed",
+    ("cert.authority", "passed over"): "{target}: {authority} is passed over: {why}",
+    ("cert.chain", "not offered"): "{target}: no chain ends at {wish}; the authority's own choice is kept",
+    ("cert.dnssec", "not tested"): "{target}: DNSSEC not tested: {why}",
     ("cert.order", "taken up"): "{target}: order of an earlier run taken up",
     ("cert.order", "given up"): "{target}: order given up, its records are gone",
     ("cert.answered", None): "{target}: the authority is looking",

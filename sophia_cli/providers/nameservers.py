@@ -6,10 +6,13 @@ import asyncio
 import socket
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import APEX, REDIRECT_TYPES, Record, Zone, normalised, published
 from sophia_cli.core.ports import Clock, Evidence
+
+if TYPE_CHECKING:
+    from sophia_cli.core.changes import Change
 
 QUERY_TIMEOUT_S = 2.0
 IN_FLIGHT = 32

@@ -7,14 +7,17 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from sophia_cli.core.challenges import zone_of
 from sophia_cli.core.errors import BadResponse, Unreachable
-from sophia_cli.core.issuance import Sighting
+from sophia_cli.core.issuance import Secured, Sighting
 from sophia_cli.core.ports import Clock
 from sophia_cli.providers.nameservers import Answer, NameServers, Question, Server, delegated
 
 if TYPE_CHECKING:
     import dns.message
     import dns.name
+
+    from sophia_cli.providers.dns_survey.health import ChainWitness
 
 QUERY_TIMEOUT_S = 3.0
 IN_FLIGHT = 32
@@ -24,11 +27,15 @@ _TRANSPORTS: tuple[Transport, ...] = ("udp", "tcp")
 
 
 class Propagation:
-    """Asks the servers of zones. `given` names servers to ask instead of those of the delegation, by zone."""
+    """Asks the servers of zones. `given` names servers to ask instead of those of the delegation, by zone.
 
-    def __init__(self, given: Mapping[str, Sequence[str]], clock: Clock) -> None:
+    DNSSEC is told by the delegation alone, since it is the authority's way in.
+    """
+
+    def __init__(self, given: Mapping[str, Sequence[str]], clock: Clock, chains: ChainWitness) -> None:
         self._given = {zone: tuple(servers) for zone, servers in given.items() if servers}
         self._servers = NameServers((), clock)
+        self._chains = chains
 
     async def written_at(self, name: str, zones: Sequence[str]) -> str:
         """The end of a name's CNAME chain, asked zone by zone; beyond the environment's zones, of this machine's resolver.
@@ -44,6 +51,22 @@ class Propagation:
                 raise BadResponse(f"{name}: its CNAME records lead in a circle: {' -> '.join((*seen, target))}")
             seen.append(target)
         raise BadResponse(f"{name}: more than {MOST_ALIASES} CNAME records follow one another")
+
+    async def secured(self, names: Sequence[str], zones: Sequence[str]) -> tuple[Secured, ...]:
+        """One verdict for each zone of ours that the names, or the ends of their CNAME chains, lie in."""
+        places: dict[str, list[str]] = {}
+        for name in names:
+            for place in dict.fromkeys((name, await self._end(name, zones))):
+                zone = zone_of(place, zones)
+                if zone is not None:
+                    places.setdefault(zone, []).append(place)
+        return tuple(await asyncio.gather(*(self._chains.secured(zone, places[zone]) for zone in sorted(places))))
+
+    async def _end(self, name: str, zones: Sequence[str]) -> str:
+        try:
+            return await self.written_at(name, zones)
+        except (BadResponse, Unreachable):
+            return name  # where it is to be written is asked again later, and then said
 
     async def look(self, zone: str, wanted: Mapping[str, frozenset[str]]) -> tuple[Sighting, ...]:
         """One sighting an address and transport; `shows` only where every name has every wanted value."""

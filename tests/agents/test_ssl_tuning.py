@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from sophia_cli.agents.ssl import SophiaSSLOptimizationAgent
+from sophia_cli.checks.caa import blocks
 from sophia_cli.checks.facts import Facts
+from sophia_cli.core.certificates import AUTHORITIES
 from sophia_cli.core.changes import ConfigValue
 from sophia_cli.core.dns import Record
 from sophia_cli.core.findings import Proposal
@@ -43,6 +45,30 @@ def test_caa_names_the_method_and_the_account_where_the_zone_tells_it() -> None:
     assert caa(served(CAA, STANDING)) == f'0 issue "letsencrypt.org; accounturi={ACCOUNT}; validationmethods=dns-01"'
     lasting = replace(OURS, challenge="dns-persist-01")
     assert caa(served(CAA, ssl=lasting)).endswith('validationmethods=dns-persist-01"')
+
+
+def ordering_as(account: str, *rows: Record) -> Facts:
+    """Facts of an environment that orders by an account of its own."""
+    found = served(*rows)
+    return replace(found, background=replace(found.background, accounts={AUTHORITIES["letsencrypt"]: account}))
+
+
+def test_the_account_that_orders_here_counts_before_the_one_a_record_names() -> None:
+    found = ordering_as("https://ca.example/acct/7", CAA, STANDING)
+    assert caa(found) == '0 issue "letsencrypt.org; accounturi=https://ca.example/acct/7; validationmethods=dns-01"'
+
+
+def test_caa_bound_to_another_account_blocks_the_next_renewal_and_naming_ours_mends_it() -> None:
+    bound = row("@", "CAA", '0 issue "letsencrypt.org;validationmethods=dns-01; accounturi=https://ca.example/acct/6"')
+    (found,) = blocks(ordering_as("https://ca.example/acct/7", bound))
+    assert "another account than ours" in found.title
+    assert found.fix is not None
+    (change,) = found.fix.changes
+    assert isinstance(change.after, Record)
+    value = '0 issue "letsencrypt.org;validationmethods=dns-01; accounturi=https://ca.example/acct/7"'
+    assert change.after.value == value
+    assert list(blocks(ordering_as("https://ca.example/acct/7", change.after))) == []
+    assert list(blocks(served(bound))) == []  # no account is known yet: nothing can be said
 
 
 @pytest.mark.parametrize(

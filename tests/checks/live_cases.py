@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from sophia_cli.core.dns_facts import (
     Transfer,
 )
 from sophia_cli.core.inventory import Instance
+from sophia_cli.core.trends import Sample
 from tests.checks.check_cases import IP, MAIL, NOW, Case, a, cname, facts, mx, row, txt
 
 ZONE = "acme.example"
@@ -81,6 +83,18 @@ def servers(first: Mapping[str, Any] = {}, second: Mapping[str, Any] = {}) -> tu
         server("ns1.net.test", "2606:50c0::1"),
         server("ns2.net.test", "140.82.1.1", **second),
     )
+
+
+def holding(first: int, second: int) -> tuple[ServerFacts, ...]:
+    """Servers of which the second holds another version of the zone."""
+    one, two = ({"values": replace(SOUND, serial=serial)} for serial in (first, second))
+    return (server("ns1.net.test", "185.199.1.1", **one), server("ns1.net.test", "2606:50c0::1", **one),
+            server("ns2.net.test", "140.82.1.1", **two))  # fmt: skip
+
+
+def looked(hours: int, serial: int) -> Mapping[str, tuple[Sample, ...]]:
+    """What the state keeps of an earlier look at the serials."""
+    return {"serial ns1.net.test (185.199.1.1)": (Sample(NOW - timedelta(hours=hours), float(serial)),)}
 
 
 def seen(*answers: Answer, **more: Any) -> LiveDns:
@@ -180,9 +194,17 @@ CASES = [
          "expire 3600 is below 604800",
                      "minimum 99 is not within 300..86400", "RNAME x. is no mailbox",
          "MNAME ns1.net.test. is an alias"]}, live()),
-    Case("DNS-SERIAL", live(dns=seen(servers=servers(second={"values": Soa("a.", "b.c.", 9, 14400, 3600, 1209600,
-         3600)}))),
-         "low", {"refresh": 14400}, live()),
+    Case("DNS-SERIAL", live(dns=seen(servers=holding(2026010102, 2026010101))), "low",
+         {"behind": {"ns2.net.test (140.82.1.1)": "2026-01-03T00:00:00+00:00"}, "allowed_s": 18000},
+         live(dns=seen(servers=holding(7, 6))), label="the serial is a date; one look at plain numbers tells nothing"),
+    Case("DNS-SERIAL", live(dns=seen(servers=holding(8, 6)), history=looked(hours=6, serial=7)), "low",
+         {"behind": {"ns2.net.test (140.82.1.1)": (NOW - timedelta(hours=6)).isoformat()}},
+         live(dns=seen(servers=holding(8, 7)), history=looked(hours=6, serial=7)), label="an earlier look saw what it lacks"),
+    Case("DNS-SERIAL", live(dns=seen(servers=holding(3, 4294967290)), history=looked(hours=6, serial=1)), "low",
+         {"serials": {"ns1.net.test (185.199.1.1)": 3, "ns1.net.test ([2606:50c0::1])": 3,
+                      "ns2.net.test (140.82.1.1)": 4294967290}},
+         live(dns=seen(servers=holding(8, 6)), history=looked(hours=4, serial=7)),
+         label="past the largest serial; not before refresh and retry are over"),
     Case("DNS-DRIFT", live(a(), dns=seen(rows=dict([answer_at("@", "A", "1.1.1.1")]))), "high",
          {"live": ["1.1.1.1"], "wanted": [IP], "server": "ns1.net.test (185.199.1.1)", "at": NOW.isoformat()},
          live(a(), dns=seen(rows=dict([answer_at("@", "A", IP)]))), [("@", "A")]),
@@ -243,9 +265,14 @@ CASES = [
          live(cname("app", "x.azurewebsites.net."), dns=seen(told("x.azurewebsites.net A", IP))), [("app", "CNAME")],
          fix=True),
     Case("DNS-DANGLE-SVC", live(PAGES, dns=seen(PAGES_THERE),
-         http=page(b"<p>There isn't a GitHub Pages site here.</p>")), "critical",
-         {"service": "GitHub Pages", "server": f"https://www.{ZONE}/"},
+         http=page(b"<p>There isn't a GitHub Pages site here.</p>")), "medium",
+         {"service": "GitHub Pages", "grade": "edge", "server": f"https://www.{ZONE}/"},
          live(PAGES, dns=seen(PAGES_THERE), http=page(b"welcome")), [("www", "CNAME")], fix=True, label="page"),
+    Case("DNS-DANGLE-SVC", live(cname("www", "acme.bitbucket.io."), dns=seen(told("acme.bitbucket.io A", IP)),
+         http=page(b"<title>Repository not found</title>")), "critical", {"service": "Bitbucket", "grade": "open"},
+         live(cname("www", "acme.cloudfront.net."), dns=seen(told("acme.cloudfront.net A", IP)),
+              http=page(b"Repository not found")), [("www", "CNAME")], fix=True,
+         label="open to anybody; a service that asks for a proof"),
     Case("DNS-DANGLE-NS", live(NS, dns=seen(NS_THERE, cuts=(cut("failed", "REFUSED"),))), "critical", {},
          live(NS, dns=seen(NS_THERE, cuts=(cut("failed", "REFUSED"), cut("found", authoritative=True)))), [("sub",
          "NS")], fix=True),

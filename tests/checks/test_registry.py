@@ -18,12 +18,12 @@ from tests.checks.check_cases import MAIL, SPF, a, cname, facts, registered, row
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_catalogue_holds_100_rules_of_five_agents() -> None:
-    assert len(CATALOGUE) == len(RULES) == len(CHECKS) == 100
+def test_the_catalogue_holds_101_rules_of_five_agents() -> None:
+    assert len(CATALOGUE) == len(RULES) == len(CHECKS) == 101
     assert Counter(rule.agent for rule in CATALOGUE) == {
         "security": 47,
         "dns": 29,
-        "ssl": 14,
+        "ssl": 15,
         "performance": 6,
         "cost": 4,
     }

@@ -11,6 +11,7 @@ import pytest
 from sophia_cli.core.errors import UsageError
 from sophia_cli.sandbox import seed
 from tests.cli.harness import DOMAIN, ROWS, Shop, run, shop
+from tests.providers.dns_survey.servers import Fake, header
 
 
 @pytest.fixture
@@ -97,13 +98,32 @@ def test_a_domain_beside_an_environment_is_not_tested_when_it_cannot_be_read(acm
 
 
 @pytest.mark.parametrize(
-    "name", ["exa mple.com", "example..com", "x" * 64 + ".com", "192.0.2.1", "a/b.com", "exa\x1bmple.com"]
-)
+    "name",
+    ["exa mple.com", "example..com", "x" * 64 + ".com", "192.0.2.1", "2001:db8::1", "https://example.com/", "me@example.com",
+     "a/b.com", ".", "exa\x1bmple.com"],
+)  # fmt: skip
 def test_a_text_that_is_no_domain_is_wrong_usage(work: Path, name: str) -> None:
     ran = run("analyze", name)
     assert ran.code == UsageError.exit_code
     assert "is no domain name" in ran.err
     assert "\x1b" not in ran.err
+
+
+def test_a_resolver_that_refuses_is_a_reason_and_a_name_with_umlauts_is_asked_as_dns_has_it(work: Path) -> None:
+    asked: list[bytes] = []
+
+    def refuse(query: bytes) -> list[bytes]:
+        asked.append(query)
+        return [header(query, 0x8185, (0, 0, 0, 0))]
+
+    with Fake(refuse) as resolver:
+        ran = run("analyze", "m\u00fcnchen.example", "--resolver", f"127.0.0.1:{resolver.port}", "-o", "json")
+    assert (ran.code, ran.out) == (1, "")
+    assert (
+        "xn--mnchen-3ya.example: its name servers are not known: the servers of example are not known: REFUSED"
+        in ran.err
+    )
+    assert any(b"xn--mnchen-3ya" in query for query in asked)
 
 
 def test_a_resolver_that_is_none_is_wrong_usage(work: Path) -> None:

@@ -102,3 +102,26 @@ def test_standard_input_is_read_and_nothing_heavy_is_loaded(work: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["data"]["names"][0]["count"] == 3
     assert spawn("analyze", "--traffic", "-", cwd=work).code == 0  # nothing comes
+
+
+def test_the_ttl_that_a_query_log_suggests_is_applied_through_the_plan_and_then_no_longer_proposed(work: Path) -> None:
+    (work / "acme.zone").write_text("$ORIGIN acme.example.\n$TTL 600\napi IN A 185.199.108.153\n")
+    (work / "sophia.yaml").write_text(
+        "values:\n  dns:\n    provider: sandbox\n    domain: acme.example\n    records:\n"
+        "      api: {name: api, type: A, value: 185.199.108.153}\n"
+        "  ai_infrastructure: {autonomy: autonomous-safe, limits: {max_percent: 100}}\n"
+    )
+    assert run("sandbox", "load", "acme.zone", "--domain", "acme.example").code == 0
+    queries = "".join(
+        f"{20 + n // 5500}-Nov-2026 {n // 230 % 24:02d}:{n % 60:02d}:00.000 client @0x7f 9.9.9.9#53 (api.acme.example): "
+        "query: api.acme.example IN A + (127.0.0.1)\n"
+        for n in range(11_000)
+    )
+    (work / "queries.log").write_text(queries)
+    ran = run("analyze", "--traffic", "queries.log", "--fix", "--accept", "safe", "--yes", "--wait", "0")
+    assert ran.code == 0, ran.err
+    assert "applied, verified from outside" in ran.out
+    assert "ttl: 3600" in (work / "sophia.yaml").read_text()
+    data = json.loads(run("analyze", "--traffic", "queries.log", "-o", "json").out)["data"]
+    assert data["traffic"]["advice"] == []
+    assert run("plan", "--detailed-exitcode").code == 0

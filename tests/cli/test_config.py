@@ -53,6 +53,7 @@ def test_explain_prints_each_file_and_line_that_contributed(work: Path) -> None:
     assert "top.yaml:3" in said
     assert "base.yaml:3" in said
     assert "base.yaml:2" in run("config", "explain", "at", "-e", "top.yaml").out
+    assert '{"ttl": 600}' in run("config", "explain", "dns", "-e", "top.yaml").out
     assert run("config", "explain", "no.such", "-e", "top.yaml").code == 64
 
 

@@ -16,6 +16,7 @@ from sophia_cli.providers.tls.addresses import Looked
 from sophia_cli.providers.tls.inspector import Limits, inspect
 from sophia_cli.providers.tls.trust import Roots
 from tests.providers.tls.authority import Authority
+from tests.providers.tls.responder import places, revocation_list, web
 from tests.providers.tls.zoo import Server, closes, not_tls, server_context, serving, tls
 
 HOST = "www.acme.example"
@@ -62,6 +63,21 @@ def test_a_sandbox_never_reaches_beyond_loopback(authority: Authority, tmp_path:
         (left,) = [one for one in found.served if one.address == address]
         assert not left.spoken.is_known
         assert looked(server, address, boxed=True, host=address).served[0].spoken.why == left.spoken.why
+
+
+def test_a_sandbox_asks_no_authority_and_everybody_else_does(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.root_file(tmp_path)))
+    with web() as site:
+        issued = authority.issue(HOST, extensions=places(site.url("list")))
+        site.serve("list", revocation_list(authority, issued))
+        with serving(tls(server_context(issued.write(tmp_path)))) as server:
+            (boxed,) = looked(server, HOST, boxed=True).served
+            assert (boxed.revocation.state, site.asked) == ("not tested", [])
+            assert "is a sandbox, so no authority is asked" in boxed.revocation.why
+            (free,) = looked(server, HOST).served
+            assert free.revocation.state == "fail"
 
 
 def test_a_host_without_an_address_says_so(authority: Authority, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from sophia_cli.core.errors import InvalidEnvironment, UsageError
 from sophia_cli.esc.environment import Environment
-from sophia_cli.esc.load import find, load, unresolved
+from sophia_cli.esc.load import load, unresolved
+from sophia_cli.esc.locate import find
 from sophia_cli.esc.overrides import GUARDED
 
 Evaluate = Callable[..., Environment]

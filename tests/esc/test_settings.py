@@ -14,7 +14,8 @@ from sophia_cli.core.dns import Record
 from sophia_cli.core.errors import InvalidEnvironment, UnknownValue
 from sophia_cli.core.settings import DesiredZone, Limits
 from sophia_cli.esc.environment import Environment
-from sophia_cli.esc.load import find, load
+from sophia_cli.esc.load import load
+from sophia_cli.esc.locate import find
 from sophia_cli.esc.settings import WITHOUT_EFFECT, Reading, read, settings
 
 Evaluate = Callable[..., Environment]

@@ -10,15 +10,20 @@ from typing import Any, TypeVar
 
 from sophia_cli.checks.facts import Background, Facts
 from sophia_cli.checks.registry import examine
-from sophia_cli.checks.web import wishes
+from sophia_cli.checks.tls_mail import is_enforced
+from sophia_cli.checks.web import policy_wish, wishes
+from sophia_cli.cli.clock import SystemClock
+from sophia_cli.cli.live_dns import Live
+from sophia_cli.cli.live_web import web_collectors
 from sophia_cli.core.errors import StateError
 from sophia_cli.core.trends import Sample, Series
 from sophia_cli.core.web_facts import Fetch, Hop, Reach, Times, Visit, Visits
 from sophia_cli.flows.live_web import with_history, with_web
 from sophia_cli.store.directory import Directory
-from sophia_cli.store.measurements import FileMeasurements
+from sophia_cli.store.documents import FileDocuments
+from sophia_cli.store.measurements import StoredMeasurements
 from tests.checks.check_cases import GOOD_DMARC, MAIL, NOW, STS, a, cname, facts, mx, row, txt
-from tests.checks.web_cases import ENDPOINT, PAGE, SECURE, TO_HTTPS, visited, watching
+from tests.checks.web_cases import ENDPOINT, PAGE, POLICY, POLICY_URL, SECURE, TO_HTTPS, served, visited, watching
 from tests.providers.web_servers import PUBLIC, answer, certificate, listening, probe, says
 
 T = TypeVar("T")
@@ -113,6 +118,22 @@ def test_a_poor_web_server_is_seen_as_it_is(tmp_path: Path) -> None:
     assert not {"WEB-HTTPS", "WEB-HSTS", "WEB-HEADERS", "WEB-SECTXT"} & set(why_not(known))
 
 
+def test_the_way_over_http_that_hsts_saves_is_measured(tmp_path: Path) -> None:
+    server, trusting = certificate(tmp_path, "acme.example")
+    away = answer(301, b"", Location=SECURE)
+
+    async def scene() -> list[Facts]:
+        async with listening(says(away)) as plain, listening(says(answer(200, b"x")), tls=server) as tls:
+            port = probe({"acme.example": [PUBLIC]}, {80: plain, 443: tls}, context=trusting)
+            return await with_web([facts(a(value=PUBLIC))], port)
+
+    (known,) = run(scene())
+    evidence = next(one.evidence for one in examine(known)[0] if one.id == "WEB-HSTS")
+    assert evidence["before"]["bytes"] == len(away)
+    assert evidence["before"]["ms"] > 0
+    assert evidence["after"] == {"bytes": 0, "ms": 0.0}
+
+
 def test_an_address_that_two_zones_want_is_asked_once() -> None:
     port = Told(Visit(ENDPOINT, (Hop(ENDPOINT, 200),)))
     one = facts(a(), settings=watching(ENDPOINT))
@@ -177,7 +198,7 @@ def timed(seconds: float) -> Facts:
 
 
 def test_measurements_are_kept_until_they_can_tell_a_regression(tmp_path: Path) -> None:
-    store = FileMeasurements(Directory(tmp_path))
+    store = StoredMeasurements(FileDocuments(Directory(tmp_path)))
     when = datetime(2026, 11, 1, tzinfo=UTC)
     titles: list[str] = []
     for n, seconds in enumerate([0.2] * 12 + [0.6] * 3):
@@ -190,7 +211,7 @@ def test_measurements_are_kept_until_they_can_tell_a_regression(tmp_path: Path) 
 
 
 def test_an_address_without_an_answer_adds_no_measurement(tmp_path: Path) -> None:
-    store = FileMeasurements(Directory(tmp_path))
+    store = StoredMeasurements(FileDocuments(Directory(tmp_path)))
     (known,) = run(with_history([visited(Visit(SECURE, failure="down"))], store, NOW))
     assert known.background.history == {}
 
@@ -215,3 +236,14 @@ def test_backgrounds_stay_otherwise_as_they_were() -> None:
     before = facts(a(), background=Background(source="dns", repeated=(a("x"),)))
     (after,) = run(with_web([before], Told(PAGE)))
     assert (after.background.source, after.background.repeated, after.zone) == ("dns", (a("x"),), before.zone)
+
+
+def test_the_ssl_specialist_alone_asks_for_the_mail_policy_and_nothing_else() -> None:
+    survey: Any = None  # nobody is looked up before somebody is asked
+    port = Told(served(POLICY_URL, POLICY))
+    (known,) = run(with_web([facts(*MAIL, STS)], port, policy_wish))
+    assert [fetch.url for fetch in port.asked] == [POLICY_URL]
+    assert is_enforced(known)
+    alone, both = (web_collectors(SystemClock(), who, Live(survey)) for who in (["ssl"], ["ssl", "security"]))
+    assert [one.policy_only for one in (*alone, *both)] == [True, False]
+    assert web_collectors(SystemClock(), ["dns"], Live(survey)) == []

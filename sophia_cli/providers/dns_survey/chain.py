@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sophia_cli.core.dns_facts import DelegationSigner, Dnssec, Signature
 from sophia_cli.providers.dns_survey.answers import kind_of, sets
-from sophia_cli.providers.dns_survey.wire import Reply
+
+if TYPE_CHECKING:
+    from sophia_cli.providers.dns_survey.wire import Reply
 
 COVERED = ("SOA", "NS", "DNSKEY")
 _SEP = 0x0001
@@ -73,7 +75,7 @@ def _signatures(
             for one in signed:
                 covered = held.get(_type(one.type_covered))
                 if owner == zone and covered is not None:
-                    why = _why_invalid(covered, signed, one, keys.get(server), now)
+                    why = why_invalid(covered, signed, one, keys.get(server), now)
                     yield Signature(
                         _type(one.type_covered), int(one.algorithm), int(one.key_tag),
                         _time(one.inception), _time(one.expiration), server, why,
@@ -90,7 +92,7 @@ def _time(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _why_invalid(covered: Any, signed: Any, one: Any, keys: Any, now: datetime) -> str:
+def why_invalid(covered: Any, signed: Any, one: Any, keys: Any, now: datetime) -> str:
     """Why one signature does not hold; empty when it does."""
     import dns.dnssec
     import dns.exception

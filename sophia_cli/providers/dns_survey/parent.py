@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sophia_cli.core.dns_facts import Delegation, Question
-from sophia_cli.core.ports import Clock
 from sophia_cli.providers.dns_survey.answers import sets, signers_of, values_of
 from sophia_cli.providers.dns_survey.exchange import Exchange, Party
-from sophia_cli.providers.dns_survey.resolver import Resolver
 from sophia_cli.providers.dns_survey.wire import NXDOMAIN, Reply
+
+if TYPE_CHECKING:
+    from sophia_cli.core.ports import Clock
+    from sophia_cli.providers.dns_survey.resolver import Resolver
 
 MOST_SERVERS = 4  # of the parent that are tried before it counts as not known
 

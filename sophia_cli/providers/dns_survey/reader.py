@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from sophia_cli.core.dns import APEX, Record, Zone, relative
-from sophia_cli.core.dns_facts import Answer, LiveDns
 from sophia_cli.core.errors import Unreachable
 from sophia_cli.core.history import Snapshot
 from sophia_cli.core.plan import zone_target
-from sophia_cli.core.ports import Clock
-from sophia_cli.providers.dns_survey.server import Probed
 from sophia_cli.providers.dns_survey.survey import DnsSurvey, Seen, best
 from sophia_cli.providers.dns_survey.usual import places
+
+if TYPE_CHECKING:
+    from sophia_cli.core.dns_facts import Answer, LiveDns
+    from sophia_cli.core.ports import Clock
+    from sophia_cli.providers.dns_survey.server import Probed
 
 ROUNDS = 4  # names that records point at are asked for too, and what those point at
 

@@ -7,12 +7,15 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sophia_cli.core.dns_facts import Answer, Question
 from sophia_cli.core.errors import UsageError
-from sophia_cli.core.ports import Clock
 from sophia_cli.providers.dns_survey.answers import answer_of
 from sophia_cli.providers.dns_survey.exchange import Exchange, Party
+
+if TYPE_CHECKING:
+    from sophia_cli.core.ports import Clock
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 NONE = "no resolver is known"

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sophia_cli.core.dns import Record
 from sophia_cli.core.dns_facts import Answer, Question, ServerFacts, Transfer
-from sophia_cli.core.ports import Clock
 from sophia_cli.providers.dns_survey.answers import answer_of, bare, kind_of, record_of, soa_of
-from sophia_cli.providers.dns_survey.exchange import Exchange, Party
 from sophia_cli.providers.dns_survey.wire import RA, Reply
+
+if TYPE_CHECKING:
+    from sophia_cli.core.dns import Record
+    from sophia_cli.core.ports import Clock
+    from sophia_cli.providers.dns_survey.exchange import Exchange, Party
 
 UNRELATED = Question("a.root-servers.net", "A")  # a name that no server of somebody's own zone has to answer
 SAMPLES = 3

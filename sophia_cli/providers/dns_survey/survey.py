@@ -6,18 +6,21 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sophia_cli.core.dns import absolute
 from sophia_cli.core.dns_facts import GIVEN, Answer, CutServer, Delegation, Dnssec, LiveDns, Question, Wanted
-from sophia_cli.core.ports import Clock
 from sophia_cli.providers.dns_survey.answers import answer_of
 from sophia_cli.providers.dns_survey.chain import judged
 from sophia_cli.providers.dns_survey.exchange import Exchange, Party
 from sophia_cli.providers.dns_survey.parent import Parent
 from sophia_cli.providers.dns_survey.resolver import Resolver, address_in, host_port, shown
 from sophia_cli.providers.dns_survey.server import Probed, probe, typical
-from sophia_cli.providers.dns_survey.wire import Reply
 from sophia_cli.providers.nameservers import FOREIGN_TYPES, MOST_NAMES, SERVICES
+
+if TYPE_CHECKING:
+    from sophia_cli.core.ports import Clock
+    from sophia_cli.providers.dns_survey.wire import Reply
 
 MOST_ROWS = 2000  # questions about the zone's own names; more are left out, and said
 MOST_CUTS = 50  # delegations below the zone whose servers are asked

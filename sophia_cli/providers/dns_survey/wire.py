@@ -7,11 +7,11 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sophia_cli.core.dns_facts import Question
-
 if TYPE_CHECKING:
     import dns.message
     import dns.rrset
+
+    from sophia_cli.core.dns_facts import Question
 
 PAYLOAD = 1232  # bytes over UDP: what passes everywhere unfragmented (RFC 9715 3.2, DNS flag day 2020)
 

@@ -23,6 +23,8 @@ import dns.rcode
 
 PROGRAMS = ("nsd", "knotd", "named", "dnssec-keygen", "dnssec-signzone", "dnssec-dsfromkey")
 PARENT, NSD, KNOT = "127.53.1.1", "127.53.1.2", "127.53.3.4"
+ROOT = "127.53.0.53"
+UDP_ONLY = "127.53.5.6"  # NSD as it looks from behind a packet filter that lets no TCP through
 BIND = "127.0.0.1"  # it listens at addresses of interfaces only
 WAIT_S = 10.0
 
@@ -85,7 +87,7 @@ def free_port() -> int:
             first.bind((PARENT, 0))
             port: int = first.getsockname()[1]
             try:
-                for address in (PARENT, NSD, BIND, KNOT):
+                for address in (PARENT, NSD, BIND, KNOT, UDP_ONLY):
                     for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
                         if (address, kind) != (PARENT, socket.SOCK_STREAM):
                             stack.enter_context(socket.socket(socket.AF_INET, kind)).bind((address, port))
@@ -218,6 +220,27 @@ class Forwarder:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+@contextlib.contextmanager
+def relay(address: str, port: int, server: str) -> Iterator[None]:
+    """A server's UDP port at another address, where nothing listens on TCP."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            data, sock = self.request
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as behind, contextlib.suppress(TimeoutError):
+                behind.settimeout(1.0)
+                behind.sendto(data, (server, port))
+                sock.sendto(behind.recv(65535), self.client_address)
+
+    with socketserver.ThreadingUDPServer((address, port), Handler) as front:
+        front.daemon_threads = True
+        threading.Thread(target=front.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        try:
+            yield
+        finally:
+            front.shutdown()
 
 
 class Fake:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +19,13 @@ from sophia_cli.core.errors import Unreachable
 from sophia_cli.core.findings import Finding
 from sophia_cli.flows.analyze import Analysis, analyze
 from sophia_cli.flows.live_dns import with_live_dns
+from sophia_cli.flows.live_web import with_history
 from sophia_cli.providers.dns_survey.exchange import Party
 from sophia_cli.providers.dns_survey.survey import DnsSurvey, best
 from sophia_cli.providers.zone_file import parse_zone_file
+from sophia_cli.store.directory import Directory
+from sophia_cli.store.documents import FileDocuments
+from sophia_cli.store.measurements import StoredMeasurements
 from tests.providers.dns_survey.servers import BIND, KNOT, NSD, zone_text
 from tests.providers.dns_survey.world import FAULTY, GOOD, HEALTHY, LONG, World
 
@@ -67,7 +72,8 @@ def test_a_sound_domain_has_nothing_grave(internet: World) -> None:
     [
         ("alone.example", "DNS-NS-FEW", "medium", {"nameservers": ["ns1.alone.example"], "addresses": [NSD]}),
         ("lame.example", "DNS-LAME", "high", {"host": "ns2.lame.example"}),
-        ("serial.example", "DNS-SERIAL", "low", {"refresh": 14400}),
+        ("dated.example", "DNS-SERIAL", "low", {"allowed_s": 18000}),
+        ("filtered.example", "DNS-NS-TCP", "medium", {"answer": "failed", "why": "connection refused over TCP"}),
         ("expired.example", "SEC-DNSSEC-BOGUS", "critical", {}),
         ("bogus.example", "SEC-DNSSEC-BOGUS", "critical", {}),
         ("soon.example", "SEC-DNSSEC-SOON", "high", {}),
@@ -86,6 +92,31 @@ def test_a_fault_is_found_with_its_evidence(
     assert finding.severity == severity
     assert evidence.items() <= dict(finding.evidence).items()
     assert any(key in finding.evidence for key in ("at", "servers"))
+
+
+def test_servers_that_differ_are_at_fault_only_when_a_later_look_finds_the_same_one_behind(
+    internet: World, tmp_path: Path
+) -> None:
+    store = StoredMeasurements(FileDocuments(Directory(tmp_path)))
+
+    async def look(later: timedelta) -> tuple[list[Finding], str | None]:
+        now = datetime.now(UTC) + later
+        async with survey(internet) as found:
+            zone = Zone.of("serial.example", "NONE", ())
+            facts = await with_live_dns([Facts(zone, now, None, Background(source="dns", is_whole=False))], found)
+        findings, untested = examine((await with_history(facts, store, now))[0])
+        whys = {entry.id: entry.why for entry in untested}
+        return [one for one in findings if one.id == "DNS-SERIAL"], whys.get("DNS-SERIAL")
+
+    for later in (timedelta(), timedelta(hours=4, minutes=59)):
+        found, why = asyncio.run(look(later))
+        assert not found
+        assert why is not None
+        assert why.startswith(f"in part: ns1.serial.example ({NSD}:")
+    (one,), why = asyncio.run(look(timedelta(hours=5, minutes=1)))
+    assert why is None
+    assert list(one.evidence["behind"]) == [f"ns1.serial.example ({NSD}:{internet.port})"]
+    assert sorted(one.evidence["serials"].values()) == [1, 7]
 
 
 def test_an_expired_signature_and_a_wrong_ds_are_told_apart(internet: World) -> None:

@@ -12,6 +12,8 @@ from tests.providers.dns_survey.servers import (
     KNOT,
     NSD,
     PARENT,
+    ROOT,
+    UDP_ONLY,
     Forwarder,
     Place,
     bind,
@@ -19,6 +21,7 @@ from tests.providers.dns_survey.servers import (
     free_port,
     knot,
     nsd,
+    relay,
     signed,
     zone_text,
 )
@@ -26,6 +29,7 @@ from tests.providers.dns_survey.servers import (
 HEALTHY = {"ns1": NSD, "ns2": KNOT}
 CARELESS = {"ns1": NSD, "ns2": BIND}
 LONG = "x" * 250
+TOPS = ("test", "azurewebsites.net")  # other zones that the root delegates
 
 GOOD = (
     '@ IN A 185.199.108.153', "@ IN MX 10 mx.hoster.test.", 'www IN CNAME good.example.',
@@ -83,6 +87,7 @@ def world(folder: Path, *, port: int = 0, copies: int = 0) -> Iterator[World]:
         stack.enter_context(nsd(folder / "nsd", NSD, port, by_server[NSD]))
         stack.enter_context(bind(folder / "bind", BIND, port, by_server[BIND], _stubs() if port == 53 else None))
         stack.enter_context(knot(folder / "knot", KNOT, port, by_server[KNOT]))
+        stack.enter_context(relay(UDP_ONLY, port, NSD))
         routes = {zone: (next(iter(place.texts)), port) for zone, place in places.items() if place.texts}
         routes |= dict.fromkeys(_others(), (NSD, port)) | {"example": (PARENT, port)}
         forwarder = Forwarder(routes)
@@ -103,6 +108,14 @@ def _others() -> dict[str, str]:
         "hoster.test": zone_text("hoster.test", *HOSTER, hosts=ns),
         "azurewebsites.net": zone_text("azurewebsites.net", hosts=ns),
     }  # fmt: skip
+
+
+def root_zone() -> str:
+    """A root above all of it, for programs that resolve from the root."""
+    lines = [f". 3600 IN SOA a.root. h.root. 1 14400 3600 1209600 3600\n. IN NS a.root.\na.root. IN A {ROOT}\n"]
+    for zone, host, address in (("example", "ns.example", PARENT), *((zone, f"ns1.{zone}", NSD) for zone in TOPS)):
+        lines.append(f"{zone}. IN NS {host}.\n{host}. IN A {address}\n")
+    return "".join(lines)
 
 
 def _places(folder: Path) -> dict[str, Place]:
@@ -133,6 +146,11 @@ def _places(folder: Path) -> dict[str, Place]:
     del half.texts[KNOT]
     twice = plain("serial.example", hosts=HEALTHY)
     twice.texts[KNOT] = zone_text("serial.example", hosts=HEALTHY, serial=7)
+    dated = plain("dated.example", hosts=HEALTHY)
+    dated.texts = {NSD: zone_text("dated.example", hosts=HEALTHY, serial=2026010101),
+                   KNOT: zone_text("dated.example", hosts=HEALTHY, serial=2026010102)}  # fmt: skip
+    filtered = plain("filtered.example", hosts={"ns1": NSD, "ns2": UDP_ONLY})
+    del filtered.texts[UDP_ONLY]
     differs = plain("differs.example", hosts={"ns1": NSD, "ns3": KNOT})
     differs.delegation = delegated("differs.example", {"ns1": KNOT, "ns2": NSD})
     nowhere = plain("nowhere.example", hosts=HEALTHY)
@@ -140,6 +158,7 @@ def _places(folder: Path) -> dict[str, Place]:
     odd = zone_text("odd.example", hosts=HEALTHY).replace(" 14400 3600 1209600 3600", " 600 900 3600 999999")
     odd = odd.replace("hostmaster.odd.example.", "x.")
     return {
-        **places, "lame.example": half, "serial.example": twice, "differs.example": differs, "nowhere.example": nowhere,
+        **places, "lame.example": half, "serial.example": twice, "dated.example": dated,
+        "filtered.example": filtered, "differs.example": differs, "nowhere.example": nowhere,
         "odd.example": Place({NSD: odd, KNOT: odd}, delegated("odd.example", HEALTHY)),
     }  # fmt: skip
