@@ -311,12 +311,14 @@ async def examined(
     from sophia_cli.cli.registrar import cloud_collectors
     from sophia_cli.flows.analyze import analyze
 
+    # Stacks and certificates are not zones: named, each is refused by name; else they are left out.
+    zones = [port for target, port in found.targets.items() if found.common.target or target.startswith("dns:")]
     async with surveying(found.clock, resolver, found) as live:
         readers, backgrounds = by_dns(strangers, live, found.clock)
         web, cloud = web_collectors(found.clock, agents, live, found), cloud_collectors(found, agents)
         tls = tls_collectors(found.clock, agents, live, found, resolver)
         return await analyze(
-            [*found.targets.values(), *readers],
+            [*zones, *readers],
             now=found.clock.now(),
             settings=found.settings,
             backgrounds={**await registered(found, agents), **backgrounds},

@@ -43,6 +43,18 @@ def issues_certificates(found: Session) -> bool:
     return local or not uses_sandbox(found.common, settings)
 
 
+def say_left_out(found: Session) -> None:
+    """Name the certificates that a plan over the sandbox leaves out."""
+    from sophia_cli.cli.printing import note
+    from sophia_cli.core.certificates import directories, sections
+
+    ssl = found.settings.ssl
+    names = [name for name in sections(ssl) if is_chosen(found.common, f"cert:{name}")]
+    if directories(ssl) and names and found.sandbox is not None and found.command in ("plan", "deploy"):
+        listed = ", ".join(names)
+        note(found.common, f"certificate {listed} is left out: a public authority cannot see a sandbox's zones")
+
+
 def is_chosen(common: Common, target: str) -> bool:
     """Whether `--target` leaves the certificate in."""
     return not common.target or any(fnmatchcase(target, pattern) for pattern in common.target)

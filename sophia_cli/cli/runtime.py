@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sophia_cli.cli.certificate_wiring import certificate_targets, is_chosen, issues_certificates
+from sophia_cli.cli.certificate_wiring import certificate_targets, is_chosen, issues_certificates, say_left_out
 from sophia_cli.cli.clock import SystemClock, new_run_id
 from sophia_cli.cli.environments import cloud_address, environment_path, load_settings
 from sophia_cli.cli.options import Common
@@ -307,6 +307,8 @@ async def _connect(found: Session, stack: contextlib.AsyncExitStack) -> None:
             found, stack, given, certificate_store(found.whole or settings, found.state)
         )
         found.targets |= {one.id: one for one in found.certificates if is_chosen(found.common, one.id)}
+    else:
+        say_left_out(found)
 
 
 def _zones_to_reach(found: Session) -> tuple[DesiredZone, ...]:

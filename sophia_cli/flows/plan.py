@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from sophia_cli.core.certificates import sections
 from sophia_cli.core.challenges import is_challenge
-from sophia_cli.core.changes import Change, Delegation
+from sophia_cli.core.changes import Change, Delegation, delegation_target
 from sophia_cli.core.dns import Zone
 from sophia_cli.core.errors import IncompleteRead, UsageError
 from sophia_cli.core.findings import Proposal
@@ -22,7 +23,6 @@ from sophia_cli.flows.concurrency import side_by_side
 from sophia_cli.flows.links import linked
 
 DAY = timedelta(hours=24)
-_OTHER_KINDS = ("stack:", "cert:", "delegation:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,31 +199,28 @@ def _on_our_servers(settings: Settings, parts: Sequence[Part]) -> tuple[Settings
 
 
 def chosen(settings: Settings, patterns: Sequence[str]) -> Settings:
-    """The settings with only the zones that `--target` patterns match. Raises `UsageError` when one matches nothing.
-
-    Patterns of other kinds of targets are left to `matching`.
-    """
+    """The settings with only the zones that `--target` patterns match. Raises `UsageError` when one matches nothing."""
     if not patterns:
         return settings
     for pattern in patterns:
-        if not pattern.startswith(_OTHER_KINDS) and not any(_matches(zone.name, pattern) for zone in settings.zones):
-            known = ", ".join(zone_target(zone.name) for zone in settings.zones) or "none"
+        if not (any(_matches(zone.name, pattern) for zone in settings.zones) or _is_beside(settings, pattern)):
+            known = ", ".join([*(zone_target(zone.name) for zone in settings.zones), *_beside(settings)]) or "none"
             raise UsageError(f"--target {pattern} matches no target of this environment", hint=f"targets: {known}")
     zones = tuple(zone for zone in settings.zones if any(_matches(zone.name, pattern) for pattern in patterns))
     return replace(settings, zones=zones)
 
 
-def matching(targets: Iterable[str], patterns: Sequence[str]) -> frozenset[str]:
-    """Which targets of other kinds than zones are chosen: all without patterns. Raises `UsageError` for one that misses."""
-    known = sorted(targets)
-    if not patterns:
-        return frozenset(known)
-    for pattern in patterns:
-        if pattern.startswith(_OTHER_KINDS) and not any(fnmatchcase(target, pattern) for target in known):
-            raise UsageError(
-                f"--target {pattern} matches no target here", hint=f"targets: {', '.join(known) or 'none'}"
-            )
-    return frozenset(target for target in known if any(fnmatchcase(target, pattern) for pattern in patterns))
+def _beside(settings: Settings) -> list[str]:
+    """The targets that are no zones, as far as settings tell: the organization and project of a stack are the engine's."""
+    delegated = [delegation_target(zone.name) for zone in settings.zones if zone.delegation is not None]
+    stacks = [f"stack:*/{stack.name.rpartition('/')[2]}" for stack in settings.pulumi.stacks]
+    return [*delegated, *stacks, *(f"cert:{name}" for name in sections(settings.ssl))]
+
+
+def _is_beside(settings: Settings, pattern: str) -> bool:
+    if pattern.startswith("stack:"):
+        pattern = f"stack:*/{pattern.removeprefix('stack:').rpartition('/')[2]}"
+    return any(fnmatchcase(target, pattern) for target in _beside(settings))
 
 
 def _matches(name: str, pattern: str) -> bool:

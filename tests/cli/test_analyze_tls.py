@@ -129,6 +129,16 @@ def test_mail_servers_are_asked_where_the_policy_enforces(acme: Shop, authority:
     assert ":25" not in str(ran.data["not_tested"])
 
 
+def test_a_certificate_of_the_environment_is_no_zone_that_could_not_be_read(acme: Shop) -> None:
+    local = "directory: https://127.0.0.1:9/dir"
+    acme.environment(more=f"ssl: {{{local}, email: ops@acme.example, domains: [www.acme.example]}}")
+    ran = acme.run("analyze", "--agent", "dns", "-o", "json")
+    assert (ran.code, ran.data["targets"]) == (0, ["dns:acme.example"])
+    assert [one for one in ran.data["not_tested"] if one["id"].startswith("cert:")] == []
+    named = acme.run("analyze", "--target", "cert:www.acme.example")
+    assert (named.code, "only zones" in named.err) == (64, True)
+
+
 # -- what would be cheaper -----------------------------------------------------------------------------------------------
 
 

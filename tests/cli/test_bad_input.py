@@ -398,3 +398,23 @@ def test_help_works_as_a_process_and_fails_cleanly_without_an_environment(work: 
     assert spawn("--help", cwd=work).code == 0
     ran = spawn("heal", cwd=work)
     assert (ran.code, "Traceback" in ran.err) == (64, False)
+
+
+@pytest.mark.parametrize(
+    "target", ["cert:acme.exampel", "stack:prod", "delegation:acme.example", "service:hooks", "*.exampel"]
+)
+@pytest.mark.parametrize("command", ["plan", "analyze", "heal"])
+def test_a_target_that_nothing_is_called_is_wrong_usage_and_not_nothing_to_do(
+    acme: Shop, command: str, target: str
+) -> None:
+    acme.environment(more="ssl: {provider: letsencrypt, email: ops@acme.example, domains: [acme.example]}")
+    ran = acme.run(command, "--target", target)
+    assert ran.code == 64
+    assert f"--target {target} matches no target" in ran.err
+    assert "cert:acme.example" in ran.err
+
+
+def test_a_certificate_that_the_sandbox_leaves_out_is_named(acme: Shop) -> None:
+    acme.environment(more="ssl: {provider: letsencrypt, email: ops@acme.example, domains: [acme.example]}")
+    ran = acme.run("plan", "--sandbox")
+    assert (ran.code, "certificate acme.example is left out" in ran.err) == (0, True)
