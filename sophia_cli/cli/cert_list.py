@@ -39,12 +39,13 @@ async def _list(common: Common, names: list[str]) -> int:
     documents = documents_at(common, local)
     store, renewals = certificate_store(settings, local), renewals_of(documents)
     keepers = keepers_of(documents, state_place(common, local))
-    orders, now = {name: wanted(ssl) for name, ssl in sections(settings.ssl).items()}, SystemClock().now()
+    asked, now = sections(settings.ssl), SystemClock().now()
+    orders = {name: wanted(ssl) for name, ssl in asked.items()}
     found = []
     for name in named(names, list(orders)) if names else orders:
         state = await state_of(name, store, keepers, socket.gethostname())
         if (order := orders[name]) is not None:
-            found.append(await listed(state, order, store, renewals, now))
+            found.append(await listed(state, order, store, renewals, now, asked[name].renew_before_days))
     if common.output is Output.json:
         result(envelope("certs", data(found, now)))
     else:

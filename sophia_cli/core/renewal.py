@@ -26,7 +26,7 @@ SHORT_LIFETIME = timedelta(days=10)
 DEFAULT_WAKE = DAY
 LEAST_ROOM = 2 * DAY
 
-Cause = Literal["window", "window-missed", "fallback", "emergency", "expired"]
+Cause = Literal["window", "window-missed", "fallback", "environment", "emergency", "expired"]
 
 
 def certificate_id(key_identifier: bytes, serial: int) -> str:
@@ -53,6 +53,10 @@ class Lifetime:
     def fallback(self) -> datetime:
         """When to renew if the authority gives no advice: at two thirds, below ten days at half."""
         return self.not_before + (self.total / 2 if self.total < SHORT_LIFETIME else self.total * 2 / 3)
+
+    def wished(self, days: int) -> datetime:
+        """When to renew at the latest if an environment asks for `days` before the end: never in the first half."""
+        return self.not_after - min(timedelta(days=days), self.total / 2)
 
     def floor(self, wake: timedelta | None = None) -> datetime:
         """When to renew whatever the authority says: what is left is a twentieth, or two days, or room for three wake-ups.
@@ -215,14 +219,20 @@ class WaitUntil:
 
 
 def due(
-    lifetime: Lifetime, state: RenewalState, now: datetime, *, wake: timedelta | None = None
+    lifetime: Lifetime,
+    state: RenewalState,
+    now: datetime,
+    *,
+    wake: timedelta | None = None,
+    before_days: int | None = None,
 ) -> RenewNow | WaitUntil:
     """Whether to renew now. `wake` is the time to the next run that can renew; None when nobody knows, then a day is taken.
 
     The authority's time counts up to the floor, which no answer moves; without an answer the fallback counts. A window that
-    would be over at the next wake-up is used early (RFC 9773 4.2, step 5). After a failed attempt there is a pause first.
+    would be over at the next wake-up is used early (RFC 9773 4.2, step 5). `before_days`, the environment's own wish, makes
+    any of these earlier and none later. After a failed attempt there is a pause first.
     """
-    verdict = _verdict(lifetime, state, now, wake)
+    verdict = _advanced(_verdict(lifetime, state, now, wake), lifetime, now, before_days)
     if isinstance(verdict, WaitUntil):
         return verdict
     until = next_attempt(state, lifetime, now, wake)
@@ -269,6 +279,22 @@ def _verdict(lifetime: Lifetime, state: RenewalState, now: datetime, wake: timed
     if chosen > floor:
         return WaitUntil(floor, f"{window}, which is too close to the end at {_said(lifetime.not_after)}", page)
     return WaitUntil(chosen, f"{window}, and {_said(chosen)} was picked", page)
+
+
+def _advanced(
+    verdict: RenewNow | WaitUntil, lifetime: Lifetime, now: datetime, before_days: int | None
+) -> RenewNow | WaitUntil:
+    """The verdict, or the environment's wish where that comes first."""
+    if before_days is None or isinstance(verdict, RenewNow):
+        return verdict
+    wished = lifetime.wished(before_days)
+    if wished >= verdict.until:
+        return verdict
+    days = "1 day" if before_days == 1 else f"{before_days} days"
+    reason = f"the environment asks for {days} before the end"
+    if timedelta(days=before_days) > lifetime.total / 2:
+        reason += ", of which half the lifetime counts"
+    return RenewNow("environment", reason) if now >= wished else WaitUntil(wished, reason)
 
 
 def _share(lifetime: Lifetime) -> str:

@@ -145,6 +145,8 @@ class Ssl:
     challenge: str | None = None
     store: str | None = None
     deploy_hook: str | None = None
+    renew_before_days: int | None = None
+    """Days before the end from which on it is renewed, where that is earlier than what the authority advises."""
     ca_file: str | None = None
     """A PEM file with the root that the authority's own server is trusted by, for private authorities."""
     external_accounts: Mapping[str, ExternalAccountKey] = field(default_factory=dict)

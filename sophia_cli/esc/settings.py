@@ -46,12 +46,6 @@ WITHOUT_EFFECT = (
     "security.dns_sec",
     "security.api_rate_limiting",
     "security.ip_whitelist_enforcement",
-    "pulumi.work_dir",
-    "pulumi.backend",
-    "pulumi.stacks",
-    "services",
-    "ai_infrastructure.auto_scale",
-    "ai_infrastructure.model",
 )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from sophia_cli.core.certificates import CertificateOrder, CertificateState, Installed, Listed, what_is_due
+from sophia_cli.core.certificates import CertificateOrder, CertificateState, Installed, Listed, name_of, what_is_due
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.issuance import CertificateStore, Renewals
 from sophia_cli.core.renewal import (
@@ -30,7 +32,7 @@ async def verdict(name: str, installed: Installed, issuer: Issuer) -> RenewNow |
     asked = await _asked(installed, lifetime, state, issuer)
     if asked != state:  # another machine that asked meanwhile has picked the time for all
         asked = await issuer.renewals.reschedule(name, installed.serial, lambda now: asked if now == state else now)
-    return due(lifetime, asked, now, wake=issuer.wake)
+    return due(lifetime, asked, now, wake=issuer.wake, before_days=issuer.settings.ssl.renew_before_days)
 
 
 async def _asked(installed: Installed, lifetime: Lifetime, state: RenewalState, issuer: Issuer) -> RenewalState:
@@ -47,14 +49,19 @@ async def _asked(installed: Installed, lifetime: Lifetime, state: RenewalState, 
 
 
 async def listed(
-    state: CertificateState, order: CertificateOrder, certificates: CertificateStore, renewals: Renewals, now: datetime
+    state: CertificateState,
+    order: CertificateOrder,
+    certificates: CertificateStore,
+    renewals: Renewals,
+    now: datetime,
+    before_days: int | None = None,
 ) -> Listed:
-    """A certificate for a list, told from what is kept alone."""
+    """A certificate for a list, told from what is kept alone; `before_days` is when the environment wants it renewed."""
     name, there = state.name, state.installed
     found: RenewNow | WaitUntil | None = None
     if there is not None and not there.revoked:
         lifetime = Lifetime(there.not_before, there.not_after)
-        found = due(lifetime, await renewals.schedule(name, there.serial), now)
+        found = due(lifetime, await renewals.schedule(name, there.serial), now, before_days=before_days)
     want = what_is_due(order, state, isinstance(found, RenewNow))
     reason = (
         want[1] if want is not None and (found is None or want[0] == "issue") else "" if found is None else found.reason

@@ -37,13 +37,14 @@ def test_reveal_is_refused_where_stdout_is_no_terminal_unless_confirmed(work: Pa
 
 
 def test_check_warns_of_misspelt_keys_and_of_keys_without_effect(acme: Shop) -> None:
-    acme.environment(API, dns="tll: 300", more="ai_infrastructure: {auto_scale: true}")
+    acme.environment(API, dns="tll: 300", more="monitoring: {dns_health_check: true}\nservices: {hooks: {stack: prod, config_key: size}}")
     ran = acme.run("config", "check", "-o", "json")
     assert ran.code == 0
     warnings = {one["path"]: one for one in ran.data["diagnostics"]}
     assert "ttl" in warnings["values.dns.tll"]["message"]
     assert warnings["values.dns.tll"]["line"] == acme.file.read_text().splitlines().index("    tll: 300") + 1
-    assert "no effect" in warnings["values.ai_infrastructure.auto_scale"]["message"]
+    assert "no effect" in warnings["values.monitoring.dns_health_check"]["message"]
+    assert len(warnings) == 2  # and none for what is used: services among it
 
 
 def test_explain_prints_each_file_and_line_that_contributed(work: Path) -> None:

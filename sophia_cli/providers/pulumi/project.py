@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sophia_cli.core.errors import InvalidEnvironment, UsageError
+from sophia_cli.core.errors import InvalidEnvironment, ProviderRefused, UsageError
 
 PROJECT_FILES = ("Pulumi.yaml", "Pulumi.yml")
 DIY_ORGANIZATION = "organization"  # the only one a file or bucket backend has (Pulumi, "DIY backends")
@@ -20,7 +20,8 @@ class Project:
     """A program that the CLI can run. `folder` holds `Pulumi.yaml`, `config_folder` the stacks' configuration.
 
     `path_first` is put before PATH, so that a function runs in the interpreter that sophia runs in. `is_made`: it was made
-    here for a function, so its files are this machine's, and no other one knows them.
+    here for a function, so its files are this machine's, and no other one knows them. `virtualenv` is the one that the
+    project file names.
     """
 
     name: str
@@ -29,6 +30,15 @@ class Project:
     backend: str | None = None
     path_first: tuple[str, ...] = ()
     is_made: bool = False
+    virtualenv: Path | None = None
+
+    def require_prepared(self) -> None:
+        """Refuse to run a program whose virtual environment is missing: the CLI would make it, also for a preview."""
+        if self.virtualenv is not None and not self.virtualenv.is_dir():
+            raise ProviderRefused(
+                f"{self.folder}: the program's virtual environment is missing ({self.virtualenv})",
+                hint=f"make it: cd {self.folder} && pulumi install",
+            )
 
     def config_file(self, stack: str) -> Path:
         """The configuration file of a stack, given as `ORG/PROJECT/NAME`."""
@@ -51,7 +61,17 @@ def local_project(work_dir: Path) -> Project:
     backend = data.get("backend")
     url = backend.get("url") if isinstance(backend, Mapping) else None
     config_folder = work_dir / folder if isinstance(folder, str) else work_dir
-    return Project(name, work_dir, config_folder, url if isinstance(url, str) else None)
+    return Project(
+        name, work_dir, config_folder, url if isinstance(url, str) else None, virtualenv=_virtualenv(data, work_dir)
+    )
+
+
+def _virtualenv(data: Mapping[str, Any], work_dir: Path) -> Path | None:
+    """`runtime.options.virtualenv` of a project file (Pulumi, "Project file reference")."""
+    runtime = data.get("runtime")
+    options = runtime.get("options") if isinstance(runtime, Mapping) else None
+    named = options.get("virtualenv") if isinstance(options, Mapping) else None
+    return work_dir / named if isinstance(named, str) and named else None
 
 
 def project_file(work_dir: Path) -> Path:

@@ -102,6 +102,7 @@ class Workspace:
     @contextlib.asynccontextmanager
     async def copied(self, asked: Mapping[str, Any], former: str | None = None) -> AsyncIterator[Copy]:
         """A copy with the asked values set; with `former`, an earlier text of the file, exactly as that had them."""
+        self.project.require_prepared()
         with private_folder(self.scratch) as folder:
             copy = await self._copied_to(folder)
             there = await self.engine.configuration(copy)
@@ -114,6 +115,7 @@ class Workspace:
     @contextlib.asynccontextmanager
     async def rehearsed(self, asked: Mapping[str, Any]) -> AsyncIterator[Copy]:
         """The same for a stack that does not exist yet: made in a throw-away file backend, so that nothing is made for real."""
+        self.project.require_prepared()
         with private_folder(self.scratch) as folder:
             backend, home = folder / "backend", folder / "project"
             backend.mkdir()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from sophia_cli.core.errors import InvalidEnvironment, UsageError
+from sophia_cli.core.errors import InvalidEnvironment, ProviderRefused, UsageError
 from sophia_cli.core.settings import Pulumi, Stack
 from sophia_cli.providers.pulumi.connect import Given, connect, digest_key, shared_key
 from sophia_cli.providers.pulumi.process import Call, Finished
@@ -158,6 +158,18 @@ def test_a_project_that_cannot_be_read_is_explained(tmp_path: Path, text: str) -
 def test_a_folder_without_a_project_is_explained(tmp_path: Path) -> None:
     with pytest.raises(InvalidEnvironment, match=r"no Pulumi\.yaml"):
         target(tmp_path, FILE)
+
+
+def test_a_missing_virtual_environment_is_named_before_a_preview_could_make_it(tmp_path: Path) -> None:
+    text = "name: shop\nruntime:\n  name: python\n  options: {virtualenv: venv}\n"
+    port, seen = target(site(tmp_path, text), FILE)
+    asyncio.run(port.read())  # what does not run the program goes on
+    asked = len(seen.calls)
+    with pytest.raises(ProviderRefused, match="virtual environment is missing") as refused:
+        asyncio.run(port.propose())
+    assert "pulumi install" in (refused.value.hint or "")
+    assert {call.args[0] for call in seen.calls[asked:]}.isdisjoint({"preview", "up", "config"})
+    assert not (tmp_path / "infra" / "venv").exists()
 
 
 def test_an_inline_program_becomes_a_project_that_stays_the_same(tmp_path: Path) -> None:
