@@ -27,7 +27,7 @@ async def _list(common: Common, names: list[str]) -> int:
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.environments import load_settings
     from sophia_cli.cli.printing import wants_colour
-    from sophia_cli.cli.runtime import certificate_store, documents_at, keepers_of, renewals_of, state_dir, state_place
+    from sophia_cli.cli.state import certificate_store, documents_at, keepers_of, renewals_of, state_dir, state_place
     from sophia_cli.core.certificates import sections, wanted
     from sophia_cli.flows.keeping import state_of
     from sophia_cli.flows.schedule import listed

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import LocalState, Session
+    from sophia_cli.cli.session import Session
+    from sophia_cli.cli.state import LocalState
     from sophia_cli.core.findings import Proposal
     from sophia_cli.flows.analyze import Analysis
     from sophia_cli.flows.learning import Learnt
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 async def known(found: Session) -> Learnt:
     """What was learnt so far in this state."""
-    from sophia_cli.cli.runtime import lessons_of
+    from sophia_cli.cli.state import lessons_of
     from sophia_cli.flows.learning import learnt
 
     return await learnt(
@@ -28,13 +29,16 @@ async def known(found: Session) -> Learnt:
 async def offered(found: Session, made: Sequence[Proposal]) -> tuple[Proposal, ...]:
     """The specialists' proposals and those on the environment itself, as sure as their rules are now."""
     from sophia_cli.flows import learning
+    from sophia_cli.flows.schedule import renewing
 
-    return await learning.offered(found.settings, made, found.file, await known(found))
+    seen = await renewing(found.certificates)
+    return await learning.offered(found.settings, made, found.file, await known(found), seen, found.clock.now())
 
 
 async def measured(found: Session, accepted: Sequence[Proposal], before: Analysis, after: Analysis, plan: str) -> None:
     """Remember whether what was accepted mended what it was for, when learning is on."""
-    from sophia_cli.cli.runtime import actor, lessons_of
+    from sophia_cli.cli.actor import actor
+    from sophia_cli.cli.state import lessons_of
     from sophia_cli.flows import learning
 
     if found.settings.intelligence.learning_mode:
@@ -48,8 +52,9 @@ async def measured(found: Session, accepted: Sequence[Proposal], before: Analysi
 
 async def reject(found: LocalState, rules: Sequence[str], *, mode: bool) -> None:
     """Remember a person's no to rules by their names. Raises `Refused` with learning off, `UsageError` for no rule."""
+    from sophia_cli.cli.actor import actor
     from sophia_cli.cli.clock import SystemClock
-    from sophia_cli.cli.runtime import actor, lessons_of
+    from sophia_cli.cli.state import lessons_of
     from sophia_cli.core.errors import Refused, UsageError
     from sophia_cli.core.learning import Lesson
     from sophia_cli.flows import learning
@@ -73,7 +78,8 @@ async def reject(found: LocalState, rules: Sequence[str], *, mode: bool) -> None
 
 async def rejected(found: Session, proposals: Sequence[Proposal], plan: str) -> None:
     """Remember that a person at the terminal said no to these, when learning is on."""
-    from sophia_cli.cli.runtime import actor, lessons_of
+    from sophia_cli.cli.actor import actor
+    from sophia_cli.cli.state import lessons_of
     from sophia_cli.flows.learning import answered
 
     if found.settings.intelligence.learning_mode:

@@ -25,6 +25,7 @@ MOST_ATTEMPT_PAUSE_IN_EMERGENCY = timedelta(hours=1)
 SHORT_LIFETIME = timedelta(days=10)
 DEFAULT_WAKE = DAY
 LEAST_ROOM = 2 * DAY
+MOST_BEFORE_DAYS = 365  # of `before_days`; half the lifetime bounds it in any case, and more is a slip of the finger
 
 Cause = Literal["window", "window-missed", "fallback", "environment", "emergency", "expired"]
 
@@ -293,7 +294,8 @@ def _advanced(
     days = "1 day" if before_days == 1 else f"{before_days} days"
     reason = f"the environment asks for {days} before the end"
     if timedelta(days=before_days) > lifetime.total / 2:
-        reason += ", of which half the lifetime counts"
+        reason += ", and half the lifetime is the most"
+    reason += f", so from {_said(wished)} on"
     return RenewNow("environment", reason) if now >= wished else WaitUntil(wished, reason)
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fractions import Fraction
+
+from sophia_cli.core.renewal import DAY, MOST_BEFORE_DAYS, SHORT_LIFETIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,22 @@ ROTATION = TuningRule(
     {"conservative": 365, "balanced": 180, "aggressive": 90},
     "a key that is renewed within a known time bounds what a leaked one is worth (NIST SP 800-57 part 1, 5.3)",
 )
+# Their levels are percent of the lifetime, rounded up to whole days. Aggressive orders no certificate before it must.
+RENEW_BEFORE = TuningRule(
+    "CONFIG-RENEW-BEFORE",
+    r'ssl(\.certificates(\.[a-z0-9_]+|\["[a-z0-9._-]+"\]))?\.renew_before_days',
+    Fraction(92, 100),
+    {"conservative": 33},
+    "with a third of the lifetime left, what stops a renewal can be mended in time, however late the authority's advice is "
+    "(Let's Encrypt's integration guide, When to Renew)",
+)
+RENEW_FAILED = TuningRule(
+    "CONFIG-RENEW-FAILED",
+    RENEW_BEFORE.paths,
+    Fraction(92, 100),
+    {"conservative": 40, "balanced": 40},
+    "a renewal that failed may fail again, and beginning earlier leaves more days to mend what stops it",
+)
 SCALE_BOUNDS = TuningRule(
     "CONFIG-SCALE-BOUNDS",
     r"pulumi\.stacks\.\S+\.config\.?\S+",
@@ -51,7 +70,7 @@ SCALE_BOUNDS = TuningRule(
     {"conservative": 0, "balanced": 0, "aggressive": 0},
     "the count lies outside the service's own min and max",
 )
-RULES = (TTL_FLOOR, TTL_LONG, ROTATION, SCALE_BOUNDS)
+RULES = (TTL_FLOOR, TTL_LONG, ROTATION, RENEW_BEFORE, RENEW_FAILED, SCALE_BOUNDS)
 SHIPPED: Mapping[str, Fraction] = {rule.id: rule.shipped for rule in RULES}
 
 
@@ -81,6 +100,33 @@ def better_rotation(days: int | None, level: str) -> int | None:
     if days is None:
         return None if level == "conservative" else wanted
     return wanted if days > wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewing:
+    """What is known of renewing one certificate: how long the installed one is valid in all, and the last failed attempt."""
+
+    name: str
+    lifetime: timedelta
+    failed_at: datetime | None = None
+
+    def failed_lately(self, now: datetime) -> bool:
+        """Whether an attempt failed no longer ago than one lifetime."""
+        return self.failed_at is not None and now - self.failed_at <= self.lifetime
+
+
+def better_renewal(days: int | None, seen: Renewing, level: str, now: datetime) -> tuple[TuningRule, int] | None:
+    """The rule and the days before the end it would set; None when it is good as it is. What is set is only made more.
+
+    Certificates of less than ten days are left alone: they are renewed at half their lifetime, which nothing makes earlier.
+    """
+    if seen.lifetime < SHORT_LIFETIME:
+        return None
+    for rule in (RENEW_FAILED, RENEW_BEFORE) if seen.failed_lately(now) else (RENEW_BEFORE,):
+        wanted = min(MOST_BEFORE_DAYS, -(-seen.lifetime * rule.levels.get(level, 0) // (100 * DAY)))
+        if wanted > (days or 0):
+            return rule, wanted
+    return None
 
 
 def inside(count: int, least: int | None, most: int | None) -> int:

@@ -9,12 +9,12 @@ from dataclasses import replace
 from sophia_cli.core.acme import DNS_01, DNS_PERSIST_01, KEY_TYPES
 from sophia_cli.core.certificates import AUTHORITIES, directories, name_of
 from sophia_cli.core.dns import shown
+from sophia_cli.core.renewal import MOST_BEFORE_DAYS
 from sophia_cli.core.settings import ExternalAccountKey, Ssl
 from sophia_cli.esc.sections import Section, url_problem
 from sophia_cli.esc.spelling import suggestion
 
 CHALLENGES = (DNS_PERSIST_01, DNS_01)
-MOST_DAYS = 365  # half the lifetime bounds it in any case; more days than these are a slip of the finger
 KEY_FAMILIES = {"ecdsa": "ec-p256", "rsa": "rsa-2048"}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}\Z")  # it is a folder and part of a target id
 
@@ -33,7 +33,7 @@ def ssl_of(section: Section) -> Ssl:
         challenge=section.choice("challenge", CHALLENGES),
         store=section.text("store"),
         deploy_hook=section.text("deploy_hook"),
-        renew_before_days=section.integer("renew_before_days", 1, MOST_DAYS),
+        renew_before_days=section.integer("renew_before_days", 1, MOST_BEFORE_DAYS),
         ca_file=section.text("ca_file"),
     )
     common = replace(common, external_accounts=_external_accounts(section.section("eab"), common))
@@ -121,7 +121,7 @@ def _certificates(section: Section, common: Ssl, taken: str | None) -> Iterator[
             preferred_chain=inner.text("preferred_chain") or common.preferred_chain,
             challenge=inner.choice("challenge", CHALLENGES) or common.challenge,
             deploy_hook=inner.text("deploy_hook") or common.deploy_hook,
-            renew_before_days=inner.integer("renew_before_days", 1, MOST_DAYS) or common.renew_before_days,
+            renew_before_days=inner.integer("renew_before_days", 1, MOST_BEFORE_DAYS) or common.renew_before_days,
         )
         inner.finish()
         if inner.node is None or inner.node.unknown:

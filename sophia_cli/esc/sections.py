@@ -125,7 +125,7 @@ class Section:
             return None
         digits = node.value.text if isinstance(node.value, Number) else node.value
         path = self.path_of(key)
-        if not isinstance(digits, str) or not digits.strip().lstrip("-").isdecimal() or len(digits) > 12:
+        if not isinstance(digits, str) or not digits.strip().removeprefix("-").isdecimal() or len(digits) > 12:
             self.wrong(node, path, f"a whole number is needed, not {kind_of(node)}")
             return None
         number = int(digits)

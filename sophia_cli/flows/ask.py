@@ -24,6 +24,7 @@ from sophia_cli.flows.plan import judged as judge_again
 from sophia_cli.flows.proposals import proposals
 from sophia_cli.flows.reply import ENGINE, Reply, World
 from sophia_cli.flows.rollback import plan_rollback
+from sophia_cli.flows.schedule import renewing
 from sophia_cli.flows.stack_asking import create_environment, destroy_environment, expire_environment, scale_service
 from sophia_cli.reasoning import intents as said
 from sophia_cli.reasoning.engine import read
@@ -259,7 +260,7 @@ async def _offered(world: World, judged: Judged, now: datetime) -> tuple[tuple[P
     """What is proposed now, each as sure as its rule is, and what that rests on."""
     made = proposals(world.settings, [seen.zone for seen in judged.seen.values()], now, judged.plan)
     known = await learnt(world.lessons, world.ground.store.journal, now, mode=world.settings.intelligence.learning_mode)
-    return await offered(world.settings, made, world.file, known), known
+    return await offered(world.settings, made, world.file, known, await renewing(world.certificates), now), known
 
 
 async def _why_proposed(reply: Reply, intent: said.Intent, world: World, now: datetime) -> Reply:

@@ -10,6 +10,7 @@ from typing import Any
 
 from sophia_cli.agents.proposals import CONFIDENCE
 from sophia_cli.checks.registry import CHECKS
+from sophia_cli.core.certificates import name_of, sections
 from sophia_cli.core.changes import RISKS, Change, ConfigValue
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.lasting import config_target
@@ -29,8 +30,19 @@ from sophia_cli.core.learning import (
     rule_of,
 )
 from sophia_cli.core.ports import EnvironmentFile, Journal
+from sophia_cli.core.renewal import DAY
 from sophia_cli.core.settings import Service, Settings, Stack
-from sophia_cli.core.tuning import ROTATION, SCALE_BOUNDS, SHIPPED, TuningRule, better_rotation, better_ttl, inside
+from sophia_cli.core.tuning import (
+    ROTATION,
+    SCALE_BOUNDS,
+    SHIPPED,
+    Renewing,
+    TuningRule,
+    better_renewal,
+    better_rotation,
+    better_ttl,
+    inside,
+)
 from sophia_cli.flows.desk import joined
 
 Source = Callable[[str], Any]
@@ -86,7 +98,12 @@ async def learnt(lessons: Lessons | None, journal: Journal, now: datetime, *, mo
 
 
 async def offered(
-    settings: Settings, made: Sequence[Proposal], file: EnvironmentFile | None, known: Learnt
+    settings: Settings,
+    made: Sequence[Proposal],
+    file: EnvironmentFile | None,
+    known: Learnt,
+    renewing: Sequence[Renewing],
+    now: datetime,
 ) -> tuple[Proposal, ...]:
     """The specialists' proposals and those on the environment itself, each as sure as its rule is now, numbered `p1` on.
 
@@ -98,15 +115,16 @@ async def offered(
     if file is not None:
         await file.read()
         every += _on_environment(settings, file.source)
+        every += _on_renewals(settings, file.source, renewing, now)
     found = []
     for one in every:
         rule = one.source.removeprefix("rule:")
         if not one.source.startswith("rule:"):
             found.append(one)
             continue
-        now = known.of(rule, Fraction(one.confidence))
-        if one.finding or now.confidence >= OFFERED_FROM[settings.intelligence.optimization_level]:
-            found.append(replace(one, confidence=decimal(now.confidence)))
+        sure = known.of(rule, Fraction(one.confidence)).confidence
+        if one.finding or sure >= OFFERED_FROM[settings.intelligence.optimization_level]:
+            found.append(replace(one, confidence=decimal(sure)))
     return tuple(replace(one, id=f"p{number}") for number, one in enumerate(found, 1))
 
 
@@ -190,6 +208,24 @@ def _on_environment(settings: Settings, source: Source) -> Iterator[Proposal]:
         yield from _edit(settings, source, ROTATION, path, days, rotate, f"{path} is {now}; {ROTATION.why}")
     for service in settings.services:
         yield from _into_bounds(settings, source, service)
+
+
+def _on_renewals(settings: Settings, source: Source, renewing: Sequence[Renewing], now: datetime) -> Iterator[Proposal]:
+    """How many days before the end certificates are to be renewed, by their lifetimes and by renewals that failed."""
+    asked, level = sections(settings.ssl), settings.intelligence.optimization_level
+    for seen in (one for one in renewing if one.name in asked):
+        days = asked[seen.name].renew_before_days
+        better = better_renewal(days, seen, level, now)
+        if better is None:
+            continue
+        rule, wanted = better
+        keys = () if seen.name == name_of(settings.ssl) else ("certificates", seen.name)
+        path = joined("ssl", *keys, "renew_before_days")
+        facts = f"{path} is {'not set' if days is None else f'{days} days'} and cert:{seen.name} is valid for "
+        facts += f"{round(seen.lifetime / DAY)} days"
+        if seen.failed_at is not None and seen.failed_lately(now):
+            facts += f", a renewal failed at {seen.failed_at:%Y-%m-%d %H:%M} UTC"
+        yield from _edit(settings, source, rule, path, days, wanted, f"{facts}; {rule.why}")
 
 
 def _into_bounds(settings: Settings, source: Source, service: Service) -> Iterator[Proposal]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from sophia_cli.core.certificates import CertificateOrder, CertificateState, Installed, Listed, name_of, what_is_due
+from sophia_cli.core.certificates import CertificateOrder, CertificateState, Installed, Listed, what_is_due
 from sophia_cli.core.errors import SophiaError
 from sophia_cli.core.issuance import CertificateStore, Renewals
 from sophia_cli.core.renewal import (
@@ -21,7 +21,11 @@ from sophia_cli.core.renewal import (
     learned,
     may_check,
 )
+from sophia_cli.core.tuning import Renewing
 from sophia_cli.flows.issuer import Issuer
+
+if TYPE_CHECKING:
+    from sophia_cli.flows.certificate import CertificateTarget
 
 
 async def verdict(name: str, installed: Installed, issuer: Issuer) -> RenewNow | WaitUntil:
@@ -69,6 +73,23 @@ async def listed(
     renew_at = found.until if isinstance(found, WaitUntil) and want is None else now if want is not None else None
     versions, pending = await certificates.versions(name), await certificates.pending(name)
     return Listed(name, order, there, versions, pending, renew_at, reason, state.kept_by)
+
+
+async def renewing(targets: Sequence[CertificateTarget]) -> tuple[Renewing, ...]:
+    """What is known of renewing each certificate that is in use here, told from what is kept alone.
+
+    A failure counts against the certificate that was to be replaced, so that of the one before is looked at as well.
+    """
+    found = []
+    for target in targets:
+        there = (await target.issuer.certificates.state(target.name)).installed
+        if there is None or there.revoked:
+            continue
+        serials = [serial for serial in (there.serial, there.predecessor) if serial is not None]
+        known = [await target.issuer.renewals.schedule(target.name, serial) for serial in serials]
+        times = [state.last_failure for state in known if state.last_failure is not None]
+        found.append(Renewing(target.name, there.not_after - there.not_before, max(times, default=None)))
+    return tuple(found)
 
 
 async def failed(name: str, issuer: Issuer) -> RenewalState:

@@ -8,6 +8,7 @@ import ssl
 import stat
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,60 @@ def test_an_older_issue_is_not_undone_over_the_renewals_that_came_after_it(stage
     assert f"sophia cert rollback {ZONE} {serials[0]}" in ran.err
     assert stage.run("cert", "rollback", ZONE, serials[0], "--yes").code == 0
     assert stage.listed()["installed"]["serial"] == serials[0]
+
+
+def test_the_environment_has_it_renewed_earlier_and_every_command_says_so(stage: Stage) -> None:
+    stage.environment(renew_before_days="40")
+    assert stage.run("cert", "issue", "--yes").code == 0
+    entry = stage.listed()
+    assert entry["reason"].startswith("the environment asks for 40 days before the end, so from 2")
+    end, renewed = (datetime.fromisoformat(text) for text in (entry["installed"]["not_after"], entry["renew_at"]))
+    assert end - renewed == timedelta(days=40)
+    assert "Nothing to do" in stage.run("plan", "--target", "cert:*").out
+    older(stage, days=52)
+    stage.environment()
+    assert "Nothing to do" in stage.run("plan", "--target", "cert:*").out
+    stage.environment(renew_before_days="40")
+    planned = stage.run("plan", "--target", "cert:*").out
+    assert "Nothing to do" not in planned
+    assert "the environment asks for 40 days before the end" in planned
+    assert stage.run("cert", "renew", "--yes").code == 0
+    assert stage.listed()["installed"]["serial"] != entry["installed"]["serial"]
+    assert stage.run("cert", "renew", "--yes").out.startswith("Nothing to do")
+
+
+def test_a_rule_proposes_to_renew_earlier_and_the_file_keeps_its_comments(stage: Stage) -> None:
+    level = "ai_infrastructure: {learning_mode: true, optimization_level: %s}"
+    stage.environment(more=level % "balanced", key_type="ec-p256   # what the old phones take")
+    assert stage.run("cert", "issue", "--yes").code == 0
+
+    def offers() -> dict[str, Any]:
+        made = stage.run("plan", "--ai-enhanced", "-o", "json").data["proposals"]
+        return {one["source"]: one for one in made if one["source"].startswith("rule:CONFIG-RENEW-")}
+
+    assert offers() == {}
+    stage.environment(more=level % "conservative", key_type="ec-p256   # what the old phones take")
+    (proposal,) = offers().values()
+    change = proposal["changes"][0]
+    assert (change["before"], change["after"]) == (None, {"path": "ssl.renew_before_days", "value": 30})
+    assert f"cert:{ZONE} is valid for 90 days" in proposal["reason"]
+    done = stage.run("deploy", "--accept", proposal["id"], "--yes")
+    assert done.code == 0, done.err
+    text = stage.file.read_text()
+    assert "renew_before_days: 30" in text
+    assert "key_type: ec-p256   # what the old phones take" in text
+    known = stage.run("config", "learning", "-o", "json").data["rules"]
+    assert [one["accepted"] for one in known if one["rule"] == "CONFIG-RENEW-BEFORE"] == [1]
+    assert offers() == {}
+
+
+def older(stage: Stage, days: int) -> None:
+    """Let the installed certificate be this much older, while the authority's advice stays what it was."""
+    path = stage.current / "certificate.json"
+    facts = json.loads(path.read_text())
+    for key in ("not_before", "not_after"):
+        facts[key] = (datetime.fromisoformat(facts[key]) - timedelta(days=days)).isoformat()
+    path.write_text(json.dumps(facts))
 
 
 def test_a_revocation_wants_the_name_and_the_next_issue_replaces_it(stage: Stage) -> None:

@@ -15,7 +15,7 @@ from sophia_cli.core.history import Run
 from sophia_cli.core.learning import KINDS, Kind, Lesson, belief, current, of_runs
 from sophia_cli.core.policy import PROTECTED_PATHS
 from sophia_cli.core.settings import OPTIMIZATION_LEVELS
-from sophia_cli.core.tuning import RULES, better_rotation, better_ttl, inside, is_tuning
+from sophia_cli.core.tuning import RULES, Renewing, better_renewal, better_rotation, better_ttl, inside, is_tuning
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -130,6 +130,38 @@ def test_the_levels_differ_as_their_tables_say() -> None:
     assert better_rotation(30, "aggressive") is None
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "failed_ago", "wanted"),
+    [
+        (90, None, [30, None, None]),
+        (45, None, [15, None, None]),
+        (90, 89, [36, 36, None]),
+        (45, 44, [18, 18, None]),
+        (90, 91, [30, None, None]),
+        (160 / 24, 1, [None, None, None]),
+        (3650, 1, [365, 365, None]),
+    ],
+)
+def test_renewals_begin_earlier_by_lifetime_and_after_a_failure(
+    lifetime: float, failed_ago: int | None, wanted: list[int | None]
+) -> None:
+    failed = None if failed_ago is None else NOW - timedelta(days=failed_ago)
+    seen = Renewing("acme.example", timedelta(days=lifetime), failed)
+    found = [better_renewal(None, seen, level, NOW) for level in OPTIMIZATION_LEVELS]
+    assert [one and one[1] for one in found] == wanted
+    for one in found:
+        assert one is None or (again := better_renewal(one[1], seen, "conservative", NOW)) is None or again[1] > one[1]
+    assert all(better_renewal(365, seen, level, NOW) is None for level in OPTIMIZATION_LEVELS)
+
+
+@pytest.mark.parametrize("certificate", ["", ".certificates.shop", '.certificates["shop-1.example"]'])
+def test_a_renewal_rule_edits_the_section_or_one_certificate_and_nothing_else_there(certificate: str) -> None:
+    source = "rule:CONFIG-RENEW-BEFORE"
+    assert is_tuning(source, f"ssl{certificate}.renew_before_days")
+    for key in ("domains", "deploy_hook", "directory", "renew_before_days.x"):
+        assert not is_tuning(source, f"ssl{certificate}.{key}")
+
+
 @given(st.integers(0, 200_000), st.sampled_from(OPTIMIZATION_LEVELS), st.booleans())
 def test_a_ttl_is_only_ever_made_longer_and_what_was_set_is_not_set_again(ttl: int, level: str, moves: bool) -> None:
     found = better_ttl(ttl, level, moves=moves)
@@ -153,5 +185,6 @@ def test_no_rule_may_edit_what_only_a_person_edits(rule: object, key: str) -> No
     source = f"rule:{rule.id}"  # type: ignore[attr-defined]
     for path in (f"ai_infrastructure.{key}", f"dns.{key}", f"dns.records.api.{key}", f"namecheap.{key}", key):
         assert not is_tuning(source, path)
+        assert not is_tuning(source, f"ssl.certificates.shop.{key}")
     assert not is_tuning("model:127.0.0.1", "dns.ttl")
     assert not is_tuning("rule:CONFIG-TTL-LONG", "dns.records.api.value")

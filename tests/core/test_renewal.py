@@ -165,6 +165,60 @@ def test_an_authority_that_stopped_advising_falls_back() -> None:
     assert isinstance(due(one, state, at(61)), RenewNow)
 
 
+# -- what the environment asks for ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "renewed"), [(31, 59), (44, 46), (45, 45), (46, 45), (365, 45)])
+def test_the_environment_makes_a_renewal_earlier_but_not_in_the_first_half(days: int, renewed: float) -> None:
+    one = lifetime(90)
+    early = due(one, RenewalState(), at(renewed) - timedelta(seconds=1), before_days=days)
+    assert isinstance(early, WaitUntil)
+    assert early.until == at(renewed)
+    found = due(one, RenewalState(), at(renewed), before_days=days)
+    assert isinstance(found, RenewNow)
+    assert (found.cause, found.is_emergency) == ("environment", False)
+    for verdict in (early, found):
+        assert f"the environment asks for {days} days before the end" in verdict.reason
+        assert ("half the lifetime" in verdict.reason) is (days > 45)
+
+
+def test_an_attempt_the_environment_asked_for_that_failed_is_paused_like_any_other() -> None:
+    state = attempt_failed(RenewalState(), at(51))
+    found = due(lifetime(90), state, at(51) + timedelta(minutes=11), before_days=40)
+    assert isinstance(found, WaitUntil)
+    assert found.until == at(51) + timedelta(minutes=12)
+    assert found.reason.startswith(
+        "the environment asks for 40 days before the end, so from 2026-12-21 00:00 UTC on; 1 "
+    )
+
+
+@settings(max_examples=200)
+@given(
+    total=st.sampled_from([160 / 24, 45, 64, 90, 3650]),
+    window=st.none() | st.tuples(st.floats(-0.5, 1.5), st.floats(0.001, 0.5)),
+    when=st.floats(0, 1.1),
+    wake=st.sampled_from([HOUR, DAY, None]),
+    failures=st.integers(0, 3),
+    days=st.integers(1, 365),
+)
+def test_what_the_environment_asks_for_never_makes_a_renewal_later(
+    total: float, window: tuple[float, float] | None, when: float, wake: timedelta | None, failures: int, days: int
+) -> None:
+    one, now = lifetime(total), at(total * when)
+    advice = None if window is None else info(total * window[0], total * (window[0] + window[1]))
+    state = learned(RenewalState(), advice, one, at(0), 0.5)
+    for _ in range(failures):
+        state = attempt_failed(state, now - HOUR)
+    plain, asked = due(one, state, now, wake=wake), due(one, state, now, wake=wake, before_days=days)
+    if isinstance(plain, RenewNow):
+        assert asked == plain
+    elif isinstance(asked, WaitUntil):
+        assert asked.until <= max(plain.until, next_attempt(state, one, now, wake) or now)
+    else:
+        assert asked.cause == "environment"
+        assert now >= max(at(total / 2), one.not_after - days * DAY)
+
+
 # -- when to ask again -----------------------------------------------------------------------------------------------------
 
 
@@ -301,6 +355,7 @@ class World:
     good_hours: list[int]
     """For each day, the first hour of the two in which an order succeeds; at wakes a day apart, every order does."""
     fraction: float
+    before_days: int | None = None
     now: datetime = START
     done: int = 0
     asked: list[datetime] = field(default_factory=list)
@@ -322,7 +377,7 @@ class World:
             assert self.now < one.not_after, "it expired"
             if may_check(state, one, self.now):
                 state = self._ask(state, one)
-            found = due(one, state, self.now, wake=wake)
+            found = due(one, state, self.now, wake=wake, before_days=self.before_days)
             state = RenewalState.from_data(json.loads(json.dumps(state.data())))
             if isinstance(found, WaitUntil):
                 assert found.until > self.now
@@ -362,6 +417,7 @@ class World:
     given_answers=st.lists(answers(), min_size=1, max_size=6),
     good_hours=st.lists(st.integers(0, 22), min_size=1, max_size=5),
     fraction=st.floats(0, 1, exclude_max=True),
+    before_days=st.none() | st.integers(1, 365),
 )
 def test_nothing_expires_while_an_attempt_a_day_is_possible_and_nothing_is_renewed_early_without_need(
     total: timedelta,
@@ -370,14 +426,18 @@ def test_nothing_expires_while_an_attempt_a_day_is_possible_and_nothing_is_renew
     given_answers: list[Answer],
     good_hours: list[int],
     fraction: float,
+    before_days: int | None,
 ) -> None:
-    world = World(total, wake, known_wake, given_answers, good_hours, fraction)
+    world = World(total, wake, known_wake, given_answers, good_hours, fraction, before_days)
     world.run(2)
     for one, state, found, when in world.renewals:
         if found.is_emergency:
             continue
         usable = state.info is not None and unusable(state.info, one) is None
-        if not usable:
+        if found.cause == "environment":
+            assert before_days is not None
+            assert when >= one.not_after - min(before_days * DAY, one.total / 2)
+        elif not usable:
             assert found.cause == "fallback"
             assert when >= one.fallback
         elif found.cause == "window-missed":

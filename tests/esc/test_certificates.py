@@ -52,5 +52,8 @@ def test_a_named_certificate_takes_from_the_section_what_it_does_not_say(ssl: Re
     assert list(sections(found)) == ["a.example", "shop"]
     shop = sections(found)["shop"]
     assert (shop.key_type, shop.profile, shop.preferred_chain) == ("ec-p256", "tlsserver", "shortest")
+    inner = "certificates: {shop: {domains: [shop.a.example]}, api: {domains: [api.a.example], renew_before_days: 40}}"
+    early = sections(ssl(f"domains: [a.example], renew_before_days: 30, {inner}"))
+    assert {name: one.renew_before_days for name, one in early.items()} == {"a.example": 30, "shop": 30, "api": 40}
     assert found.names == ("a.example", "shop.a.example")
     assert sections(ssl("certificates: {shop: {domains: [shop.a.example]}}")).keys() == {"shop"}
