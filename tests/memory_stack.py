@@ -16,7 +16,7 @@ from sophia_cli.core.errors import ProviderRefused
 from sophia_cli.core.history import Snapshot
 from sophia_cli.core.ports import Evidence, Part
 from sophia_cli.core.stack_compare import compare_stacks, inverse_changes, irreversible
-from sophia_cli.core.stacks import ROOT_TYPE, SECRET, Output, Resource, ResourceState, StackState, stack_target
+from sophia_cli.core.stacks import ROOT_TYPE, SECRET, Output, Resource, ResourceState, StackState, Update, stack_target
 from tests.memory import Killed, MemoryClock
 
 STACK = "organization/shop/prod"
@@ -34,10 +34,17 @@ class MemoryStack:
     shown: bool = False
     refuses: bool = False
     log: list[str] = field(default_factory=list)
+    updates: tuple[Update, ...] = ()
 
     @property
     def id(self) -> str:
         return stack_target(STACK)
+
+    async def history(self, count: int) -> tuple[Update, ...]:
+        self.log.append("history")
+        if self.refuses:
+            raise ProviderRefused("the program failed")
+        return self.updates[:count]
 
     async def read(self) -> Snapshot:
         self.log.append("read")

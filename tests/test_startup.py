@@ -97,11 +97,20 @@ def test_a_call_of_one_command_imports_the_modules_of_no_other(tmp_path: Path) -
     assert found & {"sophia_cli.cli.analyze", "sophia_cli.cli.cert", "sophia_cli.cli.runtime"} == set()
 
 
+def test_threats_of_an_environment_without_stacks_are_looked_for_without_the_engine(folder: Path) -> None:
+    code = f"import os; os.chdir({str(folder)!r}); from sophia_cli.cli.app import main; main(['audit', 'threats'])"
+    found = _modules_after(f"import sys, io; sys.stdout = io.StringIO(); {code}; sys.stdout = sys.__stdout__")
+    assert "sophia_cli.flows.threats" in found
+    assert not [name for name in found if name.startswith("sophia_cli.providers")]
+
+
 def test_help_loads_no_part_of_rich_and_no_yaml(folder: Path) -> None:
     assert loaded(folder, "--help") & {"rich", "ruamel", "pydantic"} == set()
 
 
-@pytest.mark.parametrize("words", [("plan",), ("ask", "what changed yesterday?"), ("heal",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [("plan",), ("ask", "what changed yesterday?"), ("heal",), ("audit", "threats")], ids=" ".join
+)
 def test_offline_commands_load_no_model_and_no_stack_library(words: tuple[str, ...], folder: Path) -> None:
     assert loaded(folder, *words, code=2 if words == ("heal",) else 0) & set(MODELS_AND_STACKS) == set()
 

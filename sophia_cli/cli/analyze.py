@@ -16,7 +16,7 @@ from sophia_cli.cli.printing import note, only, result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.cli.traffic import TrafficLog
     from sophia_cli.flows.analyze import Analysis, Collector
 
@@ -182,7 +182,8 @@ async def _fix(common: Common, chosen: Chosen, accept: tuple[str, ...]) -> int:
     from sophia_cli.cli.applying import carry_out, settle
     from sophia_cli.cli.deploy import agreed
     from sophia_cli.cli.learning import measured, rejected
-    from sophia_cli.cli.runtime import may_ask, session
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.core.errors import UsageError
     from sophia_cli.flows.accept import chosen_proposals
     from sophia_cli.flows.edit import plan_changes

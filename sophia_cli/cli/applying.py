@@ -14,7 +14,7 @@ from sophia_cli.core.errors import ApprovalMissing, Declined, Interrupted, State
 from sophia_cli.core.plan import Plan
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.history import Run
     from sophia_cli.flows.plan import Judged
 
@@ -44,7 +44,7 @@ async def carry_out(found: Session, judged: Judged) -> int:
 
 async def consented(found: Session, judged: Judged) -> Judged:
     """The plan a person agreed to: perhaps with fewer zones. Raises `Refused`, `Declined` or `ApprovalMissing`."""
-    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.flows.deploy import Consent, consent_error, missing_consent, refuse_if_denied
 
     common = found.common

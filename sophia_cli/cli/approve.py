@@ -34,11 +34,13 @@ def register(app: typer.Typer) -> None:
 async def _approve(common: Common, plan_file: Path, by: str | None, out: Path | None) -> int:
     import sys
 
+    from sophia_cli.cli.actor import actor
     from sophia_cli.cli.applying import read_document, save_document
     from sophia_cli.cli.asking import typed_name
     from sophia_cli.cli.deploy import with_file
     from sophia_cli.cli.plan import planned, rendered
-    from sophia_cli.cli.runtime import actor, may_ask, session
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.core.errors import Declined, UsageError
     from sophia_cli.core.policy import APPROVAL_HOURS
     from sophia_cli.flows.deploy import record_approval, refuse_if_denied, stale_error

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import contextlib
 
     from sophia_cli.checks.facts import Facts
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.issuance import CertificateStore, DeployHook
     from sophia_cli.core.settings import Ssl
     from sophia_cli.flows.analyze import Collector
@@ -32,7 +32,7 @@ def issues_certificates(found: Session) -> bool:
 
     The embedded sandbox's zones are seen by this machine alone, so only an authority on loopback can look at them.
     """
-    from sophia_cli.cli.runtime import uses_sandbox
+    from sophia_cli.cli.session import uses_sandbox
     from sophia_cli.core.certificates import directories, sections
 
     settings = found.settings
@@ -64,7 +64,8 @@ def certificate_targets(
     found: Session, stack: contextlib.AsyncExitStack, given: tuple[str, ...], certificates: CertificateStore
 ) -> tuple[CertificateTarget, ...]:
     """The certificate targets with all they stand on; the authorities and their accounts are shared. Nothing is sent yet."""
-    from sophia_cli.cli.runtime import actor, keepers_of, renewals_of
+    from sophia_cli.cli.actor import actor
+    from sophia_cli.cli.state import keepers_of, renewals_of
     from sophia_cli.core.certificates import sections
     from sophia_cli.flows.certificate import CertificateTarget
     from sophia_cli.flows.issuer import Issuer

@@ -14,7 +14,7 @@ from sophia_cli.cli.printing import note
 from sophia_cli.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.ports import Part
     from sophia_cli.flows.certificate import CertificateTarget
 

@@ -10,7 +10,7 @@ from sophia_cli.cli.options import Output
 from sophia_cli.cli.printing import note, result
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.flows.conversation import Conversation
     from sophia_cli.flows.reply import Reply
 
@@ -45,8 +45,8 @@ async def chat(found: Session) -> int:
 
 
 async def _command(found: Session, text: str, talk: Conversation) -> Conversation:
-    from sophia_cli.cli.ask import carried_out
     from sophia_cli.cli.printing import wants_colour
+    from sophia_cli.cli.replying import carried_out
     from sophia_cli.output import plan as forms
 
     if text not in ("/plan", "/show", "/apply"):
@@ -70,8 +70,8 @@ async def _command(found: Session, text: str, talk: Conversation) -> Conversatio
 
 
 async def _sentence(found: Session, text: str, talk: Conversation) -> Conversation:
-    from sophia_cli.cli.ask import reply_text, world_of
     from sophia_cli.cli.counsel import say
+    from sophia_cli.cli.replying import reply_text, world_of
     from sophia_cli.flows.ask import as_meant, ask
     from sophia_cli.flows.reply import Reply
 

@@ -42,8 +42,8 @@ async def report(common: Common, analysis: Analysis, name: str, folder: Path | N
     gathered = Gathered()
     if has_state:
         from sophia_cli.cli.environments import load_settings
-        from sophia_cli.cli.runtime import local_state
         from sophia_cli.cli.secrets import inventory_of
+        from sophia_cli.cli.state import local_state
         from sophia_cli.flows.compliance import with_secrets
 
         environment, settings = await load_settings(common)

@@ -70,7 +70,7 @@ async def _learning(common: Common, reject: tuple[str, ...]) -> int:
     from sophia_cli.cli import learning
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.environments import load_settings
-    from sophia_cli.cli.runtime import lessons_of, local_state
+    from sophia_cli.cli.state import lessons_of, local_state
     from sophia_cli.flows.learning import learnt
     from sophia_cli.output.json_v1 import envelope
     from sophia_cli.output.learning import learning_text

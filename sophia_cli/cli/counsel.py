@@ -13,7 +13,7 @@ from sophia_cli.cli.options import Common, Output
 from sophia_cli.cli.printing import note, result
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.history import Run
     from sophia_cli.core.language import Prompt
     from sophia_cli.core.settings import Settings

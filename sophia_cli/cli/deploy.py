@@ -13,7 +13,7 @@ from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import only
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.changes import Change
     from sophia_cli.flows.plan import Judged
 
@@ -89,7 +89,7 @@ async def _accepting(found: Session, judged: Judged, accept: tuple[str, ...]) ->
     """The plan with the proposals that were accepted by option or, on a terminal, one by one."""
     from sophia_cli.cli.learning import rejected
     from sophia_cli.cli.plan import with_accepted
-    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.cli.session import may_ask
 
     if accept:
         return await with_accepted(found, judged, accept)
@@ -113,7 +113,7 @@ def agreed(found: Session, name: str, changes: tuple[Change, ...], reason: str) 
     import sys
 
     from sophia_cli.cli.asking import choice
-    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.output.changes import change_lines
     from sophia_cli.output.foreign import escaped
     from sophia_cli.output.style import Palette

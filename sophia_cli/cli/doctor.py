@@ -97,7 +97,7 @@ async def _checks(common: Common) -> list[Check]:
 
 
 async def _state(common: Common) -> Check:
-    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.cli.state import local_state
     from sophia_cli.core.errors import SophiaError
 
     try:
@@ -115,7 +115,8 @@ async def _state(common: Common) -> Check:
 
 async def _account(common: Common, settings: Settings) -> list[Check]:
     from sophia_cli.cli.redaction import redacted
-    from sophia_cli.cli.runtime import connected, uses_sandbox
+    from sophia_cli.cli.runtime import connected
+    from sophia_cli.cli.session import uses_sandbox
     from sophia_cli.core.errors import SophiaError
 
     if not settings.zones:

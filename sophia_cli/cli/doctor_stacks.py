@@ -133,7 +133,7 @@ def _login(backend: str, pulumi: Pulumi) -> Look:
 async def install_cli(common: Common) -> str:
     """Install the official CLI for this user, after a yes; its path. Raises `Declined` and `Unreachable`."""
     from sophia_cli.cli.asking import choice
-    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.providers.pulumi import installation
 
     root = Path.home() / ".pulumi"

@@ -46,7 +46,7 @@ def _pattern(target: str | None) -> str:
 
 
 async def _switch(common: Common, target: str | None, *, freezing: bool) -> int:
-    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.cli.state import local_state
     from sophia_cli.output.json_v1 import envelope
 
     only(common, Output.text, Output.json, Output.markdown)

@@ -14,7 +14,7 @@ from sophia_cli.cli.printing import note, only, result, said
 from sophia_cli.core.errors import Interrupted, SophiaError
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.flows.heal import Healed
 
 

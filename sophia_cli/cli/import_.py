@@ -12,7 +12,7 @@ from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only, said
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.settings import Settings
 
 NEW_FILE = "sophia.yaml"

@@ -16,7 +16,7 @@ from sophia_cli.core.ports import Clock
 
 if TYPE_CHECKING:
     from sophia_cli.checks.facts import Background, Facts
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.providers.dns_survey.reader import LiveZoneReader
     from sophia_cli.providers.dns_survey.survey import DnsSurvey
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sophia_cli.checks.facts import Facts
     from sophia_cli.cli.live_dns import Live
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.ports import Clock
     from sophia_cli.providers.dns_survey.survey import DnsSurvey
     from sophia_cli.providers.tls.addresses import Looked, Resolve

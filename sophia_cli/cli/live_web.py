@@ -12,7 +12,7 @@ from sophia_cli.core.web_facts import Fetch, Visits, host_of
 if TYPE_CHECKING:
     from sophia_cli.checks.facts import Facts
     from sophia_cli.cli.live_dns import Live
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.ports import Clock
     from sophia_cli.core.trends import Measurements
     from sophia_cli.providers.web_probe import WebProbe
@@ -77,9 +77,9 @@ def web_collectors(
     probe = WebProbe(addresses)
     if found is None:
         return [LiveWeb(probe, clock, policy_only=policy_only)]
-    from sophia_cli.cli.runtime import measurements_of
+    from sophia_cli.cli.state import measurements_of
 
-    kept = None if policy_only else measurements_of(found)
+    kept = None if policy_only else measurements_of(found.documents)
     return [LiveWeb(probe, clock, kept, is_boxed(found), policy_only)]
 
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from sophia_cli.cli.options import Common
 from sophia_cli.cli.redaction import redacted
-from sophia_cli.cli.runtime import Session, local_state, session
+from sophia_cli.cli.runtime import session
+from sophia_cli.cli.session import Session
+from sophia_cli.cli.state import local_state
 from sophia_cli.core.errors import ApprovalMissing, Refused, StalePlan, StateError, UsageError
 
 if TYPE_CHECKING:

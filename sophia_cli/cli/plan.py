@@ -15,7 +15,7 @@ from sophia_cli.cli.printing import note, only, result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.flows.plan import Judged
 
 

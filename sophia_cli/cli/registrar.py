@@ -11,7 +11,7 @@ from sophia_cli.cli.printing import note
 
 if TYPE_CHECKING:
     from sophia_cli.checks.facts import Background, Facts, PaidCertificate
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.costs import Cost
     from sophia_cli.providers.lambda_cloud import LambdaCloud
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.history import Run
     from sophia_cli.core.rotation import Consumer, Rotation, Source
     from sophia_cli.core.secret_versions import SecretVersions
@@ -32,7 +32,7 @@ def secret_target_of(
     from sophia_cli.cli.clock import new_run_id
     from sophia_cli.cli.environments import load_environment
     from sophia_cli.cli.redaction import learn
-    from sophia_cli.cli.runtime import rotations_of
+    from sophia_cli.cli.state import rotations_of
     from sophia_cli.core.errors import Refused
     from sophia_cli.core.secret_versions import secret_target
     from sophia_cli.providers.rotation.target import SecretTarget
@@ -102,7 +102,7 @@ def _rotated(run: Run, found: Session) -> Iterator[SecretVersions]:
 def _source(found: Session, kind: str, length: int) -> Source:
     from datetime import timedelta
 
-    from sophia_cli.cli.runtime import seals_of
+    from sophia_cli.cli.state import seals_of
     from sophia_cli.core.secrets_inventory import DEFAULT_DAYS
 
     if kind == GENERATED:

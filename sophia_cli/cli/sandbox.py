@@ -91,7 +91,7 @@ def _load(common: Common, zone_file: Path, domain: str, email_type: str | None, 
 
 def _data(common: Common, data: Path | None) -> Path:
     """The data file: the one named, else the one `--sandbox` uses."""
-    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.cli.state import local_state
 
     if data is not None:
         return data

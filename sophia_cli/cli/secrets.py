@@ -15,7 +15,7 @@ from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only, result, said
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.secret_versions import SecretVersions
     from sophia_cli.core.secrets_inventory import Held, Inventory, Kind
     from sophia_cli.core.settings import Settings
@@ -91,7 +91,7 @@ async def inventory_of(
     """The inventory of an environment; values seen for the first time are noted in the state as of now."""
     from sophia_cli.cli.clock import SystemClock
     from sophia_cli.cli.redaction import learn
-    from sophia_cli.cli.runtime import documents_at, rotations_of, state_dir
+    from sophia_cli.cli.state import documents_at, rotations_of, state_dir
     from sophia_cli.flows.secrets import inventory
 
     learn({secret.get_secret_value() for secret in settings.secrets})
@@ -155,7 +155,8 @@ async def _rotate(
 ) -> int:
     from sophia_cli.cli.applying import applied, consented, settle
     from sophia_cli.cli.rotating import secret_target_of
-    from sophia_cli.cli.runtime import rotations_of, session
+    from sophia_cli.cli.runtime import session
+    from sophia_cli.cli.state import rotations_of
     from sophia_cli.core.secret_versions import secret_target
     from sophia_cli.flows.deploy import typed_name
     from sophia_cli.flows.plan import parsed_overrides

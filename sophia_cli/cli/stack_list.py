@@ -11,7 +11,7 @@ from sophia_cli.cli.options import Common, Output, command
 from sophia_cli.cli.printing import note, only
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.settings import Stack
     from sophia_cli.output.stacks import Stack as Shown
 

@@ -9,10 +9,9 @@ from sophia_cli.cli.options import Common, Output
 from sophia_cli.cli.printing import result, said
 
 if TYPE_CHECKING:
-    from sophia_cli.cli.runtime import Session
-    from sophia_cli.core.stacks import StackState
+    from sophia_cli.cli.session import Session
+    from sophia_cli.core.stacks import StackState, Update
     from sophia_cli.output.stacks import Past, Stack
-    from sophia_cli.providers.pulumi.engine import Update
     from sophia_cli.providers.pulumi.target import StackTarget
 
 

@@ -16,7 +16,7 @@ from sophia_cli.core.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.changes import Change
     from sophia_cli.core.ports import Part
     from sophia_cli.flows.plan import Judged
@@ -67,7 +67,7 @@ async def carried_out(found: Session, part: Part, changes: Sequence[Change] | No
 
 def shown(found: Session, judged: Judged) -> None:
     """Say on stderr what is going to be done, when nobody will be asked: a terminal shows it before it asks."""
-    from sophia_cli.cli.runtime import may_ask
+    from sophia_cli.cli.session import may_ask
     from sophia_cli.output import plan as forms
 
     if found.common.is_quiet or (may_ask(found.common) and not found.common.yes) or judged.plan.is_empty():

@@ -13,7 +13,7 @@ from sophia_cli.core.settings import Settings, Stack
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sophia_cli.cli.runtime import Session
+    from sophia_cli.cli.session import Session
     from sophia_cli.core.history import Run
     from sophia_cli.core.ports import StackPort
     from sophia_cli.flows.desk import Desk, Restack

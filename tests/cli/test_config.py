@@ -37,7 +37,11 @@ def test_reveal_is_refused_where_stdout_is_no_terminal_unless_confirmed(work: Pa
 
 
 def test_check_warns_of_misspelt_keys_and_of_keys_without_effect(acme: Shop) -> None:
-    acme.environment(API, dns="tll: 300", more="monitoring: {dns_health_check: true}\nservices: {hooks: {stack: prod, config_key: size}}")
+    acme.environment(
+        API,
+        dns="tll: 300",
+        more="monitoring: {dns_health_check: true}\nservices: {hooks: {stack: prod, config_key: size}}",
+    )
     ran = acme.run("config", "check", "-o", "json")
     assert ran.code == 0
     warnings = {one["path"]: one for one in ran.data["diagnostics"]}

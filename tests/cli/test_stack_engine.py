@@ -6,12 +6,16 @@ The program is that of `examples/stack-and-zone`; the zone is the sandbox's.
 from __future__ import annotations
 
 import functools
+import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from sophia_cli.providers.pulumi.process import found_cli
 from tests.cli import stack_site
 from tests.cli.stack_site import Site, entry, move_clock
 from tests.providers.pulumi.cli import needs_engine
@@ -55,6 +59,26 @@ def test_what_a_stack_holds_publishes_and_went_through_is_shown(deployed: Site) 
 def test_looking_at_a_stack_loads_no_stack_library(deployed: Site, tmp_path: Path) -> None:
     words = ("stack", "outputs", "-e", str(deployed.file))
     assert loaded(tmp_path, *words) & set(MODELS_AND_STACKS) == set()
+
+
+def test_an_update_by_hand_is_a_threat_and_sophias_own_is_none(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = site.ok("audit", "threats", "-o", "json")
+    assert [(one["name"], one["events"], one["own"]) for one in ran.data["sources"]] == [
+        ("pulumi:organization/shop/prod", 0, 1)
+    ]
+    assert ran.data["findings"] == []
+    cli = str(found_cli(os.environ))
+    monkeypatch.setenv("PATH", os.pathsep.join(map(os.path.dirname, (cli, sys.executable))), prepend=os.pathsep)
+    monkeypatch.setenv("PULUMI_HOME", str(site.root / "home"))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{site.root / 'state'}")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "only-for-this-example")
+    words = ("refresh", "--yes", "--skip-preview", "-m", "by hand", "-s", "organization/shop/prod")
+    monkeypatch.setenv("PYTHONPATH", str(site.root))
+    folder = site.root / ".sophia" / "pulumi" / "programs" / "shop"
+    subprocess.run([cli, *words], cwd=folder, check=True, capture_output=True, timeout=60)
+    (found,) = site.ok("audit", "threats", "-o", "json").data["findings"]
+    assert (found["id"], found["target"]) == ("THREAT-BEHIND", "stack:organization/shop/prod")
+    assert "its message: by hand" in found["evidence"]["records"][0]
 
 
 # -- drift --------------------------------------------------------------------------------------------------------------

@@ -47,6 +47,15 @@ def test_the_list_of_stacks_says_that_it_cannot_tell(place: Path) -> None:
     assert "pulumi command is not here" in entry["problem"]
 
 
+def test_threats_in_a_stacks_history_are_not_tested_and_nothing_is_left_in_the_state(place: Path) -> None:
+    ran = run("audit", "threats", "-o", "json")
+    (source,) = ran.data["sources"]
+    assert (ran.code, source["name"], source["tested"]) == (0, "pulumi:prod", False)
+    assert "pulumi command is not here" in source["reason"]
+    assert "not tested: the pulumi command is not here" in " ".join(run("audit", "threats").out.split())
+    assert not (place / ".sophia").exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

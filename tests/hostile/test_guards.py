@@ -399,7 +399,7 @@ GUARDS = (
     Guard("flows.counsel.overreach", lambda *args: None, a_reading_adds_nothing),
     Guard("reasoning.grounding.is_doubted", lambda text: False, a_doubted_sentence_is_no_order),
     Guard("flows.counsel.LONGEST_SENTENCE", 10**9, pasted_text_goes_to_no_model),
-    Guard("cli.ask._confirmed", _unconfirmed, a_models_reading_wants_a_person),
+    Guard("cli.replying._confirmed", _unconfirmed, a_models_reading_wants_a_person),
     Guard("core.policy._asks", _without_the_model_rule, a_models_change_wants_an_approval),
     Guard("cli.deploy._accepting", _accepting_all, yes_accepts_no_proposal),
     Guard("flows.accept._by_rule", lambda proposal: True, a_findings_name_accepts_rules_only),
