@@ -60,15 +60,24 @@ def register(app: typer.Typer) -> None:
         fail_on: Annotated[
             str | None, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 2 from this severity on.")
         ] = None,
+        events: Annotated[
+            str | None,
+            typer.Option(
+                "--events",
+                metavar="FILE",
+                help="Judge a provider's log too: JSON lines of time, actor, action, target and perhaps address.",
+            ),
+        ] = None,
     ) -> int:
-        """Hold the log against the threat rules: new actors, odd hours, rates, writes nobody agreed to, edits of others."""
+        """Hold the log and the stacks' histories against rules: new actors, odd hours, rates, edits behind our back."""
         only(common, Output.text, Output.json, Output.markdown)
-        return asyncio.run(_threats(common, parsed_time(since), fail_on))
+        return asyncio.run(_threats(common, parsed_time(since), fail_on, events))
 
 
-async def _threats(common: Common, since: datetime | None, fail_on: str | None) -> int:
+async def _threats(common: Common, since: datetime | None, fail_on: str | None, events: str | None) -> int:
     from sophia_cli.cli.printing import wants_colour
-    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.cli.provider_logs import exported, stack_histories
+    from sophia_cli.cli.state import local_state
     from sophia_cli.core.errors import UsageError
     from sophia_cli.core.findings import SEVERITIES
     from sophia_cli.flows.threats import look
@@ -77,7 +86,10 @@ async def _threats(common: Common, since: datetime | None, fail_on: str | None) 
 
     if fail_on is not None and fail_on not in SEVERITIES:
         raise UsageError(f"--fail-on {fail_on}: one of {', '.join(SEVERITIES)}")
-    log, found = await look(local_state(common).store, since)
+    files = () if events is None else (exported(events),)
+    local = local_state(common)
+    async with stack_histories(common, local) as (stacks, left_out):
+        log, found = await look(local.store, since, stacks, (*left_out, *files))
     if common.output is Output.json:
         result(envelope("threats", threats_data(log, found)))
     else:
@@ -97,7 +109,7 @@ async def _audit(
     run: str | None = None,
 ) -> int:
     from sophia_cli.cli.printing import wants_colour
-    from sophia_cli.cli.runtime import local_state
+    from sophia_cli.cli.state import local_state
     from sophia_cli.output.json_v1 import audit_data, envelope
     from sophia_cli.output.runs import audit_text
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sophia_cli.core.comparison import Comparison
     from sophia_cli.core.history import AuditEvent, AuditHead, Ownership, Run, Snapshot
     from sophia_cli.core.policy import Approval
-    from sophia_cli.core.stacks import Output
+    from sophia_cli.core.stacks import Output, Update
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,19 @@ class StackPort(Planned, Protocol):
 
     async def propose_destroy(self) -> Part:
         """What deletes every resource of the stack."""
+        ...
+
+
+class StackHistory(Protocol):
+    """A stack's updates as its engine kept them, those of others included."""
+
+    @property
+    def id(self) -> str:
+        """The target id, `stack:ORG/PROJECT/NAME`."""
+        ...
+
+    async def history(self, count: int) -> tuple[Update, ...]:
+        """The newest updates, newest first. Raises a `SophiaError` when they cannot be read."""
         ...
 
 

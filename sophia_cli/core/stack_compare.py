@@ -173,11 +173,12 @@ def irreversible(changes: Sequence[Change]) -> tuple[str, ...]:
 
 
 def inverse_changes(changes: Sequence[Change], before: StackState, now: StackState) -> tuple[Change, ...]:
-    """The inverse of the changes that are not as before; empty when no configuration was among them.
+    """The inverse of the changes that are not as before; empty when no configuration was to change.
 
-    Without a change of configuration the program itself is what changed, and only its author can take that back.
+    Without a change of configuration the program itself is what changed, and only its author can take that back. An update
+    that was cut off may have changed resources before its configuration was recorded: that one is run again as it was.
     """
-    done = [change for change in changes if _state_of(change, before, now) != "before"]
-    if not any(change.kind == "stack.config" for change in done) or not before.exists:
+    if not any(change.kind == "stack.config" for change in changes) or not before.exists:
         return ()
+    done = [change for change in changes if _state_of(change, before, now) != "before"]
     return tuple(change.inverse() for change in reversed(done))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from sophia_cli.core.canonical import digest_of
@@ -248,6 +249,23 @@ class StackState:
             outputs={name: Output.from_data(entry) for name, entry in data["outputs"].items()},
             pending=tuple(data["pending"]),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """One entry of a stack's history. `result` is `succeeded`, `failed` or `in-progress`.
+
+    `environment` is what the engine noted of its surroundings: git authors, the CI system, its flags.
+    """
+
+    version: int
+    kind: str
+    result: str
+    started: datetime
+    ended: datetime | None
+    message: str
+    changes: Mapping[str, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def stack_target(stack: str) -> str:

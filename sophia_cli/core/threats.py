@@ -1,15 +1,16 @@
-"""Threats: rules over the audit log, as data, each finding resting on the events it names. Reads no log, changes nothing.
+"""Threats: what the rules see in the logs, each finding resting on the events it names. Reads no log, changes nothing.
 
-The rules that compare with what is normal stay silent while they learn: until the log is `LEARNING_DAYS` old and holds
-`LEARNING_EVENTS` events. What can never be normal (a write nobody agreed to) is reported from the first event on.
+The rules that compare with what is normal stay silent while they learn: until a log is `LEARNING_DAYS` old and holds
+`LEARNING_EVENTS` events, a provider's `PROVIDER_EVENTS`. Each log learns for itself, and who is known is known in all.
+What can never be normal (a write nobody agreed to) is reported from the first event on.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -19,87 +20,15 @@ from typing import Any
 
 from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record, mail_policy
-from sophia_cli.core.findings import Finding, Severity
-from sophia_cli.core.history import AuditEvent, Run, timestamp
+from sophia_cli.core.findings import Finding
+from sophia_cli.core.history import AuditEvent, timestamp
+from sophia_cli.core.provider_events import AUDIT, ProviderEvent, source_of
+from sophia_cli.core.threat_rules import DELETES, DENIALS, HOUR_SHARE, LOG, RATE_FLOOR, SHOWN, Log, event_id, threat
 
-VERSION = "1"
-LOG = "audit:log"
-LEARNING_DAYS = 14
-LEARNING_EVENTS = 50
 HOUR_EVENTS = 100  # of one actor, before its hours are compared
-HOUR_SHARE = 0.01
-RATE_FLOOR = 10  # runs in an hour
 RATE_FACTOR = 6  # times the median absolute deviation above the median
 RATE_HOURS = 500  # active hours that an hour is compared with
-DELETES = 3
-DENIALS = 5
 CLOCK_SLACK = timedelta(minutes=5)
-_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class ThreatRule:
-    """One rule: what it looks for, how bad that is, what harmless cause there may be, and what to do next."""
-
-    id: str
-    severity: Severity
-    text: str
-    harmless: str
-    next: str
-    learns: bool = False
-
-
-RULES: tuple[ThreatRule, ...] = (
-    ThreatRule("THREAT-LOG", "critical", "The hash chain of the log does not hold", "a state restored from a backup",
-               "sophia audit verify names the place; compare with a head that an earlier run printed"),
-    ThreatRule("THREAT-UNAPPROVED", "critical", "A run began although nobody, and no verdict, had agreed to its plan",
-               "none is known", "sophia audit show --run RUN; undo it with sophia rollback RUN"),
-    ThreatRule("THREAT-ORDER", "critical", "Out of order: a write outside a run or while frozen, an end before a test",
-               "none is known", "sophia audit show; freeze the target until it is explained"),
-    ThreatRule("THREAT-BEHIND", "medium", "Records were changed by somebody else than sophia",
-               "a person used the provider's web console", "sophia plan shows what differs; ask who did it"),
-    ThreatRule("THREAT-DESTRUCTIVE", "high",
-               f"One actor made {DELETES} deletes or more, or took away MX, name servers, CAA or DMARC, within an hour",
-               "a planned move", "sophia audit show --run RUN; undo it with sophia rollback RUN"),
-    ThreatRule("THREAT-PROBE", "medium", f"A run was applied within an hour of {DENIALS} denied plans of the same actor",
-               "a person narrowed a plan until it fitted the limits", "look at the plans: sophia audit show --by WHO"),
-    ThreatRule("THREAT-ACTOR", "medium", "Somebody acted who never acted before", "a new colleague or a new CI job",
-               "ask whether this person should have access", learns=True),
-    ThreatRule("THREAT-HOST", "low", "A known actor acted from a machine or address not seen before", "a new laptop",
-               "ask the person", learns=True),
-    ThreatRule("THREAT-HOUR", "low", f"An actor worked at an hour with less than {HOUR_SHARE:.0%} of its earlier events",
-               "an emergency, a journey", "ask the person", learns=True),
-    ThreatRule("THREAT-RATE", "medium", f"Far more runs in an hour than this actor's median (at least {RATE_FLOOR})",
-               "a migration, a loop in CI", "sophia audit show --by WHO; sophia freeze stops all writes", learns=True),
-    ThreatRule("THREAT-CLOCK", "low", "An event is older than the one before it", "machines whose clocks differ",
-               "set the clock of the machine"),
-)  # fmt: skip
-BY_ID = {rule.id: rule for rule in RULES}
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """What the rules look at: the events and closed runs, oldest first, and what `audit verify` found wrong."""
-
-    events: tuple[AuditEvent, ...]
-    runs: tuple[Run, ...] = ()
-    problems: tuple[str, ...] = ()
-
-    @property
-    def learnt_at(self) -> int:
-        """The index of the first event that may be compared with what is normal."""
-        if not self.events:
-            return 0
-        ready = self.events[0].time + timedelta(days=LEARNING_DAYS)
-        return next(
-            (n for n, event in enumerate(self.events) if n >= LEARNING_EVENTS and event.time >= ready),
-            len(self.events),
-        )
-
-    @property
-    def is_learning(self) -> bool:
-        """Whether nothing can be called normal yet."""
-        return self.learnt_at >= len(self.events)
 
 
 def threats(log: Log, since: datetime | None = None) -> tuple[Finding, ...]:
@@ -110,7 +39,7 @@ def threats(log: Log, since: datetime | None = None) -> tuple[Finding, ...]:
     found = [finding for look in _LOOKS for finding in look(log)]
     strange = {seq for one in found if one.id in ("THREAT-ACTOR", "THREAT-HOST") for seq in one.evidence["events"]}
     found = [_graver(one, strange) for one in found]
-    times = {event.seq: event.time for event in log.events}
+    times = {event_id(event): event.time for event, _ in log.told()}
     kept = [one for one in found if since is None or _latest(one, times) is None or _latest(one, times) >= since]  # type: ignore[operator]
     return tuple(sorted(kept, key=Finding.order))
 
@@ -122,28 +51,9 @@ def _graver(finding: Finding, strange: set[int]) -> Finding:
     return finding
 
 
-def _latest(finding: Finding, times: dict[int, datetime]) -> datetime | None:
-    return max((times[seq] for seq in finding.evidence["events"] if seq in times), default=None)
-
-
-def _threat(id: str, title: str, events: Iterable[AuditEvent], target: str = LOG, **numbers: Any) -> Finding:
-    rule, listed = BY_ID[id], list(events)
-    evidence: dict[str, Any] = {"events": [event.seq for event in listed[:_SHOWN]], **numbers}
-    if listed:
-        evidence["first"], evidence["last"] = timestamp(listed[0].time), timestamp(listed[-1].time)
-        runs = list(dict.fromkeys(event.run for event in listed if event.run))
-        evidence["runs"] = runs[:_SHOWN]
-    return Finding(
-        id=id,
-        agent="security",
-        severity=rule.severity,
-        target=target,
-        title=title,
-        evidence=evidence,
-        help=f"{rule.text}. Harmless when: {rule.harmless}. Next: {rule.next}.",
-        source=f"sophia: threat rule {id}/{VERSION} over the audit log",
-        no_fix="whether this was meant is for a person to say",
-    )
+def _latest(finding: Finding, times: dict[int | str, datetime]) -> datetime | None:
+    named = (*finding.evidence["events"], *finding.evidence.get("provider_events", ()))
+    return max((times[one] for one in named if one in times), default=None)
 
 
 # -- what can never be normal -------------------------------------------------------------------------------------------
@@ -151,8 +61,8 @@ def _threat(id: str, title: str, events: Iterable[AuditEvent], target: str = LOG
 
 def _broken_log(log: Log) -> Iterator[Finding]:
     if log.problems:
-        yield _threat(
-            "THREAT-LOG", f"the audit log was changed: {log.problems[0]}", (), problems=list(log.problems[:_SHOWN])
+        yield threat(
+            "THREAT-LOG", f"the audit log was changed: {log.problems[0]}", (), problems=list(log.problems[:SHOWN])
         )
 
 
@@ -165,7 +75,7 @@ def _unapproved(log: Log) -> Iterator[Finding]:
             agreed[str(digest)] = 1
         elif event.action == "apply.begin":
             if not agreed[str(event.plan)]:
-                yield _threat(
+                yield threat(
                     "THREAT-UNAPPROVED", f"run {event.run} of {event.actor} began without an agreement to its plan",
                     [event], plan=event.plan,
                 )  # fmt: skip
@@ -182,7 +92,7 @@ def _order(log: Log) -> Iterator[Finding]:
             steps[rotation].add(event.action)
             if event.action == "rotate.done" and not {"rotate.create", "rotate.test"} <= steps[rotation]:
                 target, what = event.target or LOG, "was ended although its new value was never made and used"
-                yield _threat("THREAT-ORDER", f"{target} {what}", [event], target, rotation=rotation)
+                yield threat("THREAT-ORDER", f"{target} {what}", [event], target, rotation=rotation)
         if event.action in ("apply.begin", "settle.begin"):
             begun.add(event.run)
         elif event.action == "freeze" and event.target:
@@ -192,12 +102,12 @@ def _order(log: Log) -> Iterator[Finding]:
         elif event.action == "apply.write" and event.outcome is None:
             target = event.target or LOG
             if event.run not in begun:
-                yield _threat(
+                yield threat(
                     "THREAT-ORDER", f"{target} was written by run {event.run}, which never began", [event], target
                 )
             pattern = next((one for one in sorted(frozen) if fnmatchcase(target, one)), None)
             if pattern is not None:
-                yield _threat(
+                yield threat(
                     "THREAT-ORDER", f"{target} was written while it was frozen", [event], target, frozen=pattern
                 )
 
@@ -207,11 +117,11 @@ def _clock(log: Log) -> Iterator[Finding]:
         if event.time < before.time - CLOCK_SLACK:
             seconds = round((before.time - event.time).total_seconds())
             title = f"event {event.seq} of {event.actor} is {seconds} s older than the one before it"
-            yield _threat("THREAT-CLOCK", title, [before, event], seconds=seconds)
+            yield threat("THREAT-CLOCK", title, [before, event], seconds=seconds)
 
 
 def _behind(log: Log) -> Iterator[Finding]:
-    """Edits of others: drift that heal saw or put back, rows met on a read-back, and plans that went stale."""
+    """Edits of others: drift heal saw or put back, rows met on a read-back, stale plans, a stack's unknown updates."""
     seen: dict[str, list[AuditEvent]] = defaultdict(list)
     rows: dict[str, list[str]] = defaultdict(list)
     drifted = {run.id: run for run in log.runs if any(change.source == "drift" for change in run.changes)}
@@ -227,10 +137,33 @@ def _behind(log: Log) -> Iterator[Finding]:
         if others:
             seen[target].append(event)
             rows[target] += [str(one) for one in others]
+    for source in log.sources:
+        for event in source.events:
+            if event.behind and event.target:
+                seen[event.target].append(event)
+                rows[event.target].append(_update_told(event))
     for target, events in sorted(seen.items()):
         listed = list(dict.fromkeys(rows[target]))
         title = f"{target} was changed behind sophia's back ({len(events)} times seen)"
-        yield _threat("THREAT-BEHIND", title, events[-_SHOWN:], target, records=listed[-_SHOWN:])
+        events = sorted(events, key=lambda event: event.time)[-SHOWN:]
+        more: dict[str, Any] = {}
+        if any(isinstance(event, ProviderEvent) for event in events):
+            runs = sum(any(leg.target == target for leg in run.legs) for run in log.runs)
+            more = {
+                "baseline": f"{runs} runs of sophia on it in the audit log since {timestamp(log.events[0].time)}",
+                "observed": f"updates that none of them made: {sum(map(_is_behind, events))}",
+            }
+        yield threat("THREAT-BEHIND", title, events, target, records=listed[-SHOWN:], **more)
+
+
+def _is_behind(event: AuditEvent) -> bool:
+    return isinstance(event, ProviderEvent) and event.behind
+
+
+def _update_told(event: ProviderEvent) -> str:
+    message = event.detail.get("message")
+    said = f", its message: {message}" if message else ""
+    return f"{event.action} {event.id.removeprefix(event.source)} by {event.actor}, {event.host}: {event.outcome}{said}"
 
 
 def _destructive(log: Log) -> Iterator[Finding]:
@@ -249,7 +182,7 @@ def _destructive(log: Log) -> Iterator[Finding]:
             deletes = sum(count for _, _, count in group)
             if harm or deletes >= DELETES:
                 what = ", ".join([*harm, *([f"{deletes} deletes"] if deletes else [])])
-                yield _threat(
+                yield threat(
                     "THREAT-DESTRUCTIVE", f"{actor} within an hour: {what}", [event for event, _, _ in group],
                     deletes=deletes, harm=harm,
                 )  # fmt: skip
@@ -306,7 +239,7 @@ def _probe(log: Log) -> Iterator[Finding]:
             recent = [one for one in denied.pop(event.actor, []) if event.time - one.time <= timedelta(hours=1)]
             if len(recent) >= DENIALS:
                 title = f"{event.actor} applied run {event.run} after {len(recent)} denied plans within an hour"
-                yield _threat("THREAT-PROBE", title, [*recent[-(_SHOWN - 1) :], event], denied=len(recent))
+                yield threat("THREAT-PROBE", title, [*recent[-(SHOWN - 1) :], event], denied=len(recent))
 
 
 # -- what is compared with normal ----------------------------------------------------------------------------------------
@@ -314,34 +247,36 @@ def _probe(log: Log) -> Iterator[Finding]:
 
 def _first_seen(log: Log) -> Iterator[Finding]:
     """New actors, and known ones on new machines or from new addresses; one finding for each."""
-    learnt = log.learnt_at
     users: set[str] = set()
     places: set[tuple[str, str]] = set()
     new: dict[tuple[str, str, str], list[AuditEvent]] = {}
     before: dict[tuple[str, str, str], str] = {}
-    for index, event in enumerate(log.events):
-        user, where = parted(event.actor)
+    for event, is_ready in log.told():
+        user, where = _who(event)
         known = user in users
         address = str(event.detail.get("address") or "")
-        spots = [("machine", where, where)] + ([("address", address, _block(address))] if address else [])
+        spots = ([("machine", where, where)] if where or not known else []) + (
+            [("address", address, _block(address))] if address else []
+        )
         for what, named, spot in spots:
             key = ("THREAT-HOST", user, f"{what} {named}") if known else ("THREAT-ACTOR", user, "")
-            if (user, spot) not in places and index >= learnt:
-                new.setdefault(key, []).append(event)
+            if (user, spot) not in places and is_ready:
+                listed = new.setdefault(key, [])
+                listed += [event] if event not in listed[-1:] else []
                 seen = sorted(place for who, place in places if who == user) if known else sorted(users)
-                before.setdefault(key, ", ".join(seen[:_SHOWN]))
-            elif key in new and len(new[key]) < _SHOWN:
+                before.setdefault(key, ", ".join(seen[:SHOWN]))
+            elif key in new and len(new[key]) < SHOWN and event not in new[key][-1:]:
                 new[key].append(event)
             places.add((user, spot))
         first = ("THREAT-ACTOR", user, "")
-        if first in new and event not in new[first] and len(new[first]) < _SHOWN:
+        if first in new and event not in new[first] and len(new[first]) < SHOWN:
             new[first].append(event)
         users.add(user)
     for (id, user, spot), events in new.items():
         is_actor = id == "THREAT-ACTOR"
         title = f"{user} acted for the first time" if is_actor else f"{user} acted from a new {spot}"
         baseline = f"{'actors' if is_actor else f'places of {user}'} before: {before[id, user, spot]}"
-        yield _threat(id, title, events, actor=events[0].actor, baseline=baseline, observed=spot or events[0].actor)
+        yield threat(id, title, events, actor=events[0].actor, baseline=baseline, observed=spot or events[0].actor)
 
 
 @lru_cache(maxsize=4096)
@@ -353,6 +288,11 @@ def _block(address: str) -> str:
         return address
 
 
+def _who(event: AuditEvent) -> tuple[str, str]:
+    """Who did it and from where; a provider's actor is often a mail address, whose domain is no machine."""
+    return (event.actor, event.host) if isinstance(event, ProviderEvent) else parted(event.actor)
+
+
 @lru_cache(maxsize=4096)
 def parted(actor: str) -> tuple[str, str]:
     """`user@host` as user and machine; numbers in a machine's name are left open, because CI runners count on."""
@@ -362,15 +302,14 @@ def parted(actor: str) -> tuple[str, str]:
 
 def _hours(log: Log) -> Iterator[Finding]:
     """An hour counts with its two neighbours, so that leaving a little later than usual is no finding. One a day."""
-    learnt = log.learnt_at
     counts: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
     odd: dict[tuple[str, Any], list[AuditEvent]] = defaultdict(list)
     shares: dict[tuple[str, Any], tuple[float, str]] = {}
-    for index, event in enumerate(log.events):
-        user, hour = parted(event.actor)[0], event.time.hour
+    for event, is_ready in log.told():
+        user, hour = _who(event)[0], event.time.hour
         known = counts[user]
         total = sum(known)
-        if index >= learnt and total >= HOUR_EVENTS:
+        if is_ready and total >= HOUR_EVENTS:
             near = known[hour - 1] + known[hour] + known[(hour + 1) % 24]
             share = (near + 1) / (total + 8)
             key = (user, event.time.date())
@@ -383,29 +322,32 @@ def _hours(log: Log) -> Iterator[Finding]:
         title = f"{user} worked at {events[0].time:%H} h UTC, unlike before"
         share, baseline = shares[user, events[0].time.date()]
         observed = f"{events[0].time:%H} h UTC"
-        yield _threat("THREAT-HOUR", title, events, share=f"{share:.3%}", baseline=baseline, observed=observed)
+        yield threat("THREAT-HOUR", title, events, share=f"{share:.3%}", baseline=baseline, observed=observed)
 
 
 def _rates(log: Log) -> Iterator[Finding]:
-    """Runs an actor began in an hour, against the median of its earlier active hours and their spread."""
-    ready = log.events[log.learnt_at].time if not log.is_learning else None
-    hours: dict[str, dict[datetime, list[AuditEvent]]] = defaultdict(lambda: defaultdict(list))
-    for event in log.events:
-        if event.action == "apply.begin":
+    """Runs an actor began in an hour (events, in a provider's log), against the median of its earlier active hours."""
+    starts: dict[str, datetime] = {}
+    hours: dict[tuple[str, str], dict[datetime, list[AuditEvent]]] = defaultdict(lambda: defaultdict(list))
+    for event, is_ready in log.told():
+        if is_ready:
+            starts.setdefault(source_of(event), event.time)
+        if event.action == "apply.begin" or isinstance(event, ProviderEvent):
             hour = event.time.replace(minute=0, second=0, microsecond=0)
-            hours[parted(event.actor)[0]][hour].append(event)
-    for user, by_hour in sorted(hours.items()):
+            hours[_who(event)[0], source_of(event)][hour].append(event)
+    for (user, source), by_hour in sorted(hours.items()):
+        ready, acts = starts.get(source), "runs" if source == AUDIT else "events"
         earlier: list[int] = []
         for hour, events in sorted(by_hour.items()):
             usual, limit = _usual(earlier) if len(events) > RATE_FLOOR else (0, RATE_FLOOR)
             if ready is not None and hour >= ready and len(events) > limit:
-                title = f"{user} began {len(events)} runs within the hour of {hour:%Y-%m-%d %H} h UTC"
+                title = f"{user} began {len(events)} {acts} within the hour of {hour:%Y-%m-%d %H} h UTC"
                 numbers: dict[str, Any] = {"count": len(events), "usual": str(usual), "limit": str(limit)}
                 baseline = (
-                    f"median of {usual} runs in {len(earlier[-RATE_HOURS:])} earlier active hours, at most {limit}"
+                    f"median of {usual} {acts} in {len(earlier[-RATE_HOURS:])} earlier active hours, at most {limit}"
                 )
-                observed = f"{len(events)} runs in one hour"
-                yield _threat("THREAT-RATE", title, events, **numbers, baseline=baseline, observed=observed)
+                observed = f"{len(events)} {acts} in one hour"
+                yield threat("THREAT-RATE", title, events, **numbers, baseline=baseline, observed=observed)
             else:
                 earlier.append(len(events))
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sophia_cli.core.findings import SEVERITIES, Finding
-from sophia_cli.core.threats import LEARNING_DAYS, LEARNING_EVENTS, RULES, VERSION, Log
+from sophia_cli.core.provider_events import Source
+from sophia_cli.core.threat_rules import LEARNING_DAYS, LEARNING_EVENTS, PROVIDER_EVENTS, RULES, VERSION, Log
 from sophia_cli.output.foreign import escaped
 from sophia_cli.output.style import Palette, counted
 
@@ -22,11 +23,32 @@ def threats_data(log: Log, found: Sequence[Finding]) -> dict[str, Any]:
         "summary": {level: sum(one.severity == level for one in found) for level in reversed(SEVERITIES)},
         "events": len(log.events),
         "learning": log.is_learning,
+        "sources": [_source_data(log, source) for source in log.sources],
         "rules": [
             {"id": rule.id, "version": VERSION, "severity": rule.severity, "text": rule.text, "learns": rule.learns}
             for rule in RULES
         ],
     }
+
+
+def _source_data(log: Log, source: Source) -> dict[str, Any]:
+    data = {"name": source.name, "tested": source.reason is None, "reason": source.reason}
+    counts = {"events": len(source.events), "own": source.own, "malformed": source.malformed}
+    return {**data, **counts, "learning": log.learns(source.name)}
+
+
+def _source_text(log: Log, source: Source) -> str:
+    """What became of a provider's log; one that could not be read is not tested, whatever the findings say."""
+    if source.reason is not None:
+        return f"{source.name}: not tested: {source.reason}"
+    parts = [counted(len(source.events), "event")]
+    if source.own:
+        parts.append(f"{source.own} more of sophia's own runs")
+    if source.malformed:
+        parts.append(f"{counted(source.malformed, 'line')} left out: no event")
+    if log.learns(source.name):
+        parts.append(f"still learning ({LEARNING_DAYS} days and {PROVIDER_EVENTS} events are needed)")
+    return f"{source.name}: {', '.join(parts)}"
 
 
 def threats_text(log: Log, found: Sequence[Finding], *, colour: bool = False) -> str:
@@ -47,6 +69,10 @@ def threats_text(log: Log, found: Sequence[Finding], *, colour: bool = False) ->
             f"still learning what is normal: {LEARNING_DAYS} days and {LEARNING_EVENTS} events are needed before new"
         )
         lines.append("actors, machines, hours and rates are reported; the other rules already count")
+    for source in log.sources:
+        lines += textwrap.wrap(
+            escaped(_source_text(log, source)), _WIDTH, subsequent_indent="  ", break_on_hyphens=False
+        )
     lines.append(f"{counted(len(found), 'threat')} in {counted(len(log.events), 'event')}, {len(RULES)} rules")
     return "\n".join(lines) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,57 @@ def test_the_log_names_the_address_of_a_login_and_the_run_of_a_ci_job(
     acme.run("freeze")
     last = acme.run("audit", "show", "-o", "json").data["events"][-1]
     assert not {"address", "ci"} & last["detail"].keys()
+
+
+def test_an_exported_log_is_judged_beside_our_own_and_its_bad_lines_are_told(work: Path) -> None:
+    start = datetime(2026, 10, 5, 9, tzinfo=UTC)
+    entry = {"actor": "bob", "action": "put", "target": "bucket", "address": "198.51.100.7"}
+    lines = [json.dumps({**entry, "time": (start + timedelta(days=day)).isoformat()}) for day in range(20)]
+    evil = {**entry, "time": (start + timedelta(days=20)).isoformat(), "actor": "mallory\x1b[31m"}
+    (work / "cloud.jsonl").write_text("\n".join([*lines, "no event", json.dumps(evil)]) + "\n")
+    words = ("audit", "threats", "--events", "cloud.jsonl", "--state", str(work / "state"))
+    ran = run(*words, "-o", "json", "--fail-on", "medium")
+    (found,) = ran.data["findings"]
+    assert (ran.code, found["id"], found["target"]) == (2, "THREAT-ACTOR", "file:cloud.jsonl")
+    assert found["evidence"]["provider_events"] == ["file:cloud.jsonl#22"]
+    assert ran.data["sources"] == [
+        {
+            "name": "file:cloud.jsonl",
+            "tested": True,
+            "reason": None,
+            "events": 21,
+            "own": 0,
+            "malformed": 1,
+            "learning": False,
+        }
+    ]
+    text = run(*words).out
+    assert "file:cloud.jsonl: 21 events, 1 line left out" in text
+    assert "\x1b" not in text
+    assert not (work / "state").exists()
+
+
+def test_a_file_of_events_that_is_missing_too_large_or_of_another_form_is_never_called_tested(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (work / "notes.txt").write_text("nothing\nof the kind\n")
+    ran = run("audit", "threats", "--events", "notes.txt", "-o", "json")
+    assert [one["tested"] for one in ran.data["sources"]] == [False]
+    assert "file:notes.txt: not tested: none of its 2 lines" in run("audit", "threats", "--events", "notes.txt").out
+    (work / "n\x1b[31motes").write_text("nothing")
+    assert "\x1b" not in run("audit", "threats", "--events", "n\x1b[31motes").out
+    missing = run("audit", "threats", "--events", "gone.jsonl")
+    assert (missing.code, "gone.jsonl" in missing.err) == (64, True)
+    with (work / "huge.jsonl").open("wb") as file:
+        file.truncate(16 * 1024 * 1024 + 1)
+    assert run("audit", "threats", "--events", "huge.jsonl").code == 64
+    assert run("audit", "threats", "--events", str(work)).code == 64
+
+
+def test_an_environment_that_cannot_be_used_leaves_its_stacks_untested_and_the_log_judged(work: Path) -> None:
+    (work / "sophia.yaml").write_text("values: [")
+    ran = run("audit", "threats", "-o", "json")
+    assert (ran.code, ran.data["findings"]) == (0, [])
+    (source,) = ran.data["sources"]
+    assert (source["name"], source["tested"]) == ("pulumi", False)
+    assert "the environment cannot be used" in source["reason"]

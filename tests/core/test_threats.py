@@ -13,7 +13,8 @@ from sophia_cli.core.changes import Change
 from sophia_cli.core.dns import Record
 from sophia_cli.core.findings import Finding
 from sophia_cli.core.history import AuditEvent, Leg, Run
-from sophia_cli.core.threats import LEARNING_DAYS, LEARNING_EVENTS, RULES, Log, parted, threats
+from sophia_cli.core.threat_rules import LEARNING_DAYS, LEARNING_EVENTS, RULES, Log
+from sophia_cli.core.threats import parted, threats
 
 MONDAY = datetime(2026, 10, 5, 9, 0, tzinfo=UTC)
 ANNA = "anna@desk"

@@ -9,7 +9,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from sophia_cli.core.errors import BadResponse, Locked, Refused, SophiaError
 from sophia_cli.core.stack_steps import EngineStep, fold
-from sophia_cli.core.stacks import SECRET, Output
+from sophia_cli.core.stacks import SECRET, Output, Update
 from sophia_cli.providers.pulumi.configuration import Setting, ciphertexts_in, current
 from sophia_cli.providers.pulumi.events import Stream, hidden
 from sophia_cli.providers.pulumi.explain import (
@@ -37,6 +37,7 @@ from sophia_cli.providers.pulumi.scratch import is_alive
 Progress = Callable[[EngineStep], None]
 """Told of each step of an update as it happens. Whatever it raises is noted and stops nothing."""
 
+_PAGE = 100  # updates asked for by one command
 _NO_STACK = re.compile(r"no stack named|stack '[^']*' not found", re.IGNORECASE)
 _NO_UPDATE = re.compile(r"no previous deployment", re.IGNORECASE)
 
@@ -61,19 +62,6 @@ class Scope:
         """The flags for it."""
         refresh = ("--refresh",) if self.refresh and can_refresh else ()
         return (*refresh, *(part for urn in self.targets for part in ("--target", urn)))
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """One entry of a stack's history, newest first. `result` is `succeeded`, `failed` or `in-progress`."""
-
-    version: int
-    kind: str
-    result: str
-    started: datetime
-    ended: datetime | None
-    message: str
-    changes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,22 +121,23 @@ class Engine:
         }
 
     async def history(self, count: int = 10) -> tuple[Update, ...]:
-        """The newest updates of the stack."""
-        args = ("stack", "history", "--json", "--page-size", str(count), "--page", "1")
-        finished = await self._run(args, self.limits.command_s)
-        entries = self._json(finished, "stack history", list) if finished.stdout.strip() else []
-        return tuple(
-            Update(
-                version=int(entry.get("version", 0)),
-                kind=str(entry.get("kind", "")),
-                result=str(entry.get("result", "")),
-                started=datetime.fromisoformat(entry["startTime"]),
-                ended=datetime.fromisoformat(entry["endTime"]) if entry.get("endTime") else None,
-                message=str(entry.get("message", "")),
-                changes=dict(entry.get("resourceChanges") or {}),
-            )
-            for entry in entries
-        )
+        """The newest updates of the stack, newest first. Raises `BadResponse` for entries that are none."""
+        found: list[Update] = []
+        size = min(count, _PAGE)
+        for page in range(1, -(-count // size) + 1):
+            args = ("stack", "history", "--json", "--page-size", str(size), "--page", str(page))
+            finished = await self._run(args, self.limits.command_s)
+            entries = self._json(finished, "stack history", list) if finished.stdout.strip() else []
+            try:
+                found += map(_update, entries)
+            except (KeyError, TypeError, ValueError, AttributeError) as exc:
+                raise BadResponse(
+                    f"{self.place.stack}: pulumi stack history gave an entry that is no update",
+                    hint="run: sophia doctor",
+                ) from exc
+            if len(entries) < size:
+                break
+        return tuple(found[:count])
 
     async def preview(self, file: Path, scope: Scope = Scope(), plan: Path | None = None) -> Stream:
         """What an update would do. With `plan`, also the engine's own update plan; its secrets are encrypted."""
@@ -354,6 +343,25 @@ class Engine:
     def elsewhere(self, cwd: Path, environment: Mapping[str, str]) -> Engine:
         """The same engine in another folder and under other variables."""
         return replace(self, cwd=cwd, environment={**self.environment, **environment})
+
+
+def _update(entry: Mapping[str, Any]) -> Update:
+    """One entry of `pulumi stack history --json` (Pulumi, `UpdateInfo`). Raises what a missing or odd field raises."""
+    return Update(
+        version=int(entry.get("version", 0)),
+        kind=str(entry.get("kind", "")),
+        result=str(entry.get("result", "")),
+        started=_moment(entry["startTime"]),
+        ended=_moment(entry["endTime"]) if entry.get("endTime") else None,
+        message=str(entry.get("message", "")),
+        changes=dict(entry.get("resourceChanges") or {}),
+        environment={str(name): str(value) for name, value in (entry.get("environment") or {}).items()},
+    )
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 async def _show(steps: asyncio.Queue[EngineStep | None], on_step: Progress | None) -> None:

@@ -14,9 +14,9 @@ from sophia_cli.core.history import Snapshot
 from sophia_cli.core.ports import Clock, Evidence, Part
 from sophia_cli.core.stack_compare import compare_stacks, differences, inverse_changes, irreversible, same_steps
 from sophia_cli.core.stack_steps import changes_of, fold
-from sophia_cli.core.stacks import ROOT_TYPE, SECRET, UNKNOWN, Output, Resource, StackState, stack_target
+from sophia_cli.core.stacks import ROOT_TYPE, SECRET, UNKNOWN, Output, Resource, StackState, Update, stack_target
 from sophia_cli.providers.pulumi.configuration import config_changes, unknown_keys, wanted
-from sophia_cli.providers.pulumi.engine import Engine, Progress, Scope, Update
+from sophia_cli.providers.pulumi.engine import Engine, Progress, Scope
 from sophia_cli.providers.pulumi.events import Stream
 from sophia_cli.providers.pulumi.state import stack_state
 from sophia_cli.providers.pulumi.workspace import Copy, Workspace
