@@ -171,7 +171,9 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_runs() -> None:
     for one in imports():
         if one.module.room != "cli" or not one.at_load:
             continue
-        allowed = {"cli", "core", ""} | ({"flows"} if one.module.name in {"cli.runtime", "cli.session", "cli.state"} else set())
+        allowed = {"cli", "core", ""} | (
+            {"flows"} if one.module.name in {"cli.runtime", "cli.session", "cli.state"} else set()
+        )
         if one.room is None:
             if one.target.partition(".")[0] not in {*sys.stdlib_module_names, "typer"}:
                 wrong.append(str(one))

@@ -132,6 +132,13 @@ def test_only_a_change_of_configuration_can_be_taken_back() -> None:
     assert inverse_changes([setting("one", "two"), update], before, before) == ()
 
 
+def test_resources_come_back_also_where_the_configuration_was_not_recorded_yet() -> None:
+    update = change("update", resource("a", text="x"), resource("a", text="y"))
+    before, cut_off = state({"shop:text": "d1"}, a={"text": "x"}), state({"shop:text": "d1"}, a={"text": "y"})
+    (back,) = inverse_changes([setting("one", "two"), update], before, cut_off)
+    assert (back.kind, back.after) == ("stack.resource", update.before)
+
+
 def test_what_cannot_come_back_is_said() -> None:
     lost = irreversible(
         [

@@ -51,6 +51,7 @@ class StackTarget:
         self._on_step = on_step
         self._asked = wanted(workspace.project.name, options.config)
         self._former: str | None = None
+        self._back: tuple[Change, ...] = ()
         self._written_with: str | None = None
         self.notes: tuple[str, ...] = ()
         """What went wrong beside the last write and changed nothing, such as a broken display."""
@@ -170,7 +171,7 @@ class StackTarget:
         """The earlier configuration that these changes bring back, or None when they set what the environment asks for."""
         former, config = self._former, [change for change in changes if change.kind == "stack.config"]
         if former is None or not config:
-            return None
+            return former if tuple(changes) == self._back else None
         async with self._workspace.copied({}, former) as copy:
             return None if differences(config, config_changes(self.id, copy.there, copy.sets)) else former
 
@@ -255,7 +256,7 @@ class StackTarget:
         make the same change again; `irreversible` says what cannot come back at all.
         """
         back = inverse_changes(changes, _state(before), _state(now))
-        self._former = _config_text(before) if back else None
+        self._former, self._back = (_config_text(before), back) if back else (None, ())
         return back
 
     def irreversible(self, changes: Sequence[Change]) -> tuple[str, ...]:
