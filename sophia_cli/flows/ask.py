@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sophia_cli.core.changes import Change, EmailMode
-from sophia_cli.core.dns import Record, Zone, relative
+from sophia_cli.core.dns import APEX, Record, Zone, relative
 from sophia_cli.core.errors import Refused, SophiaError, UsageError
 from sophia_cli.core.findings import Proposal
 from sophia_cli.core.language import Prompt
@@ -170,7 +170,7 @@ async def _edit(reply: Reply, intents: Sequence[said.Intent], world: World, now:
     targets = sorted({zone_target(_zone(intent, world).name) for intent in intents})
     readers = {target: world.ground.targets[target] for target in targets if target in world.ground.targets}
     live = {seen.zone.name: seen.zone for seen in await observe(world.settings, readers, world.ground.store)}
-    whole = [_filled(intent, live[_zone(intent, world).name]) for intent in intents]
+    whole = [_filled(intent, live[_zone(intent, world).name], _zone(intent, world)) for intent in intents]
     edits = [(_zone(intent, world), _typed(intent, _zone(intent, world).name)) for intent in whole]
     judged = await plan_edits(edits, world.settings, readers, world.file, world.ground.store, now)
     return replace(reply, intents=tuple(whole), command=_command(whole), judged=judged)
@@ -180,7 +180,7 @@ def _zone(intent: Any, world: World) -> DesiredZone:
     return find_zone(world.settings, intent.domain)
 
 
-def _filled(intent: said.Intent, zone: Zone) -> said.Intent:
+def _filled(intent: said.Intent, zone: Zone, desired: DesiredZone) -> said.Intent:
     """The intent with its value: the apex's address for a new name, what is there for one that keeps its value."""
     if isinstance(intent, said.CreateRecord):
         name = relative(intent.record, zone.name)
@@ -190,7 +190,7 @@ def _filled(intent: said.Intent, zone: Zone) -> said.Intent:
                 f"{zone.fqdn(name)} is there already ({held})",
                 hint="choose another name, or say what to change about it",
             )
-        return intent if intent.value is not None else replace(intent, value=_apex_address(zone))
+        return intent if intent.value is not None else replace(intent, value=_apex_address(zone, desired))
     if isinstance(intent, said.SetRecord) and intent.value is None:
         name = relative(intent.record, zone.name)
         there = zone.at(name, intent.type)
@@ -211,8 +211,10 @@ def _typed(intent: said.Intent, zone: str) -> Edit:
     return SetRecord(checked(row, zone))
 
 
-def _apex_address(zone: Zone) -> str:
-    addresses = zone.at("@", "A")
+def _apex_address(zone: Zone, desired: DesiredZone) -> str:
+    """The address that the apex has, or, where it has none yet, the one that the environment gives it."""
+    named = (row.record for row in desired.records if row.takes is None)
+    addresses = zone.at(APEX, "A") or [record for record in named if (record.name, record.type) == (APEX, "A")]
     if not addresses:
         raise Refused(f"{zone.name} itself has no address (A record) to give the new name; say the address")
     return addresses[0].value

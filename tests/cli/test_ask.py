@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
+from pathlib import Path
 
 import pytest
 
-from tests.cli.harness import DOMAIN, ROWS, Ran, Shop, run
+from tests.cli.harness import DOMAIN, ROWS, Ran, Shop, run, shop
 
 BEFORE = {row[:3] for row in ROWS}
 
@@ -42,6 +43,17 @@ def test_a_subdomain_without_an_address_gets_the_apex_address_and_says_so(acme: 
     assert "the address that acme.example itself has" in ran.data["reading"]
     assert ran.data["intent"]["slots"]["value"] == "203.0.113.10"
     assert ran.data["engine"] == "offline"
+
+
+def test_a_subdomain_takes_the_address_that_the_environment_gives_the_apex_before_a_first_deploy(work: Path) -> None:
+    wish = "Create a development subdomain for the new dashboard feature"
+    with shop(work, ("x", "A", "203.0.113.99", 1800)) as site:
+        site.environment("{type: A, name: '@', value: 203.0.113.10}")
+        ran = ask(site, wish)
+        assert (ran.code, changes(ran)) == (0, [("create", "A dashboard-dev", "203.0.113.10")])
+        site.environment("{type: A, name: api, value: 203.0.113.10}")
+        refused = ask(site, wish)
+        assert (refused.code, "itself has no address" in refused.data["refused"]) == (3, True)
 
 
 def test_an_address_is_pointed_in_the_zone_and_in_the_environment(acme: Shop) -> None:
