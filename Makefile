@@ -51,7 +51,7 @@ test-clients: $(STAMP) ## install API clients that tests run against the sandbox
 	  future requests mock xmltodict pyyaml coloredlogs
 	@.clients/python/bin/python -m pip install --quiet --disable-pip-version-check --no-deps ncssl-api-client==1.0.3
 	@command -v npm >/dev/null || { echo "no npm here: the npm client is left out"; exit 0; } \
-	  && npm install --silent --no-save --no-audit --no-fund --prefix .clients/npm @rqt/namecheap@2.4.2
+	  && npm install --silent --no-save --no-audit --no-fund --fetch-retries 0 --fetch-timeout 20000 --prefix .clients/npm @rqt/namecheap@2.4.2
 
 lint: $(STAMP) ## ruff, mypy strict
 	@$(BIN)/ruff check .
